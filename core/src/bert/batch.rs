@@ -1,0 +1,94 @@
+//! What goes into the graph: plain numbers, padded to one length.
+
+use crate::{Error, Result, examples::Example};
+
+/// Token rows of one batch, padded to a common length. Row-major, `batch × length` each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Number of rows.
+    pub rows: usize,
+    /// Length of every row.
+    pub length: usize,
+    /// Token ids; 0 where padded.
+    pub input_ids: Vec<u32>,
+    /// 1 where there is a token, 0 where padded.
+    pub attention_mask: Vec<u8>,
+    /// Segment of every token.
+    pub token_type_ids: Vec<u8>,
+}
+
+/// The masked slots and labels of a batch of pretraining examples.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MaskedSlots {
+    /// Flat positions `row · length + position`; padded slots point at position 0 of their row, as in the original.
+    pub positions: Vec<u32>,
+    /// The tokens to be found there; 0 in padded slots.
+    pub ids: Vec<u32>,
+    /// 1.0 for a real slot, 0.0 for padding.
+    pub weights: Vec<f32>,
+    /// Next sentence label of every row: 1 = random, 0 = actual next.
+    pub next_sentence: Vec<u32>,
+}
+
+impl Batch {
+    /// Rows of ids with their segment types, padded to the longest.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] if there are no rows, or a row's ids and types differ in length.
+    pub fn from_rows<'a>(rows: impl IntoIterator<Item = (&'a [u32], &'a [u8])>) -> Result<Self> {
+        let rows: Vec<_> = rows.into_iter().collect();
+        let length = rows.iter().map(|(ids, _)| ids.len()).max().unwrap_or(0);
+        if length == 0 {
+            return Err(Error::Batch("expected at least one token, found none".into()));
+        }
+        let mut batch = Self { rows: rows.len(), length, ..Self::default() };
+        for (index, (ids, types)) in rows.into_iter().enumerate() {
+            if ids.len() != types.len() {
+                return Err(Error::Batch(format!("row {index} has {} ids but {} types", ids.len(), types.len())));
+            }
+            let padding = length - ids.len();
+            batch.input_ids.extend_from_slice(ids);
+            batch.input_ids.extend(std::iter::repeat_n(0, padding));
+            batch.attention_mask.extend(std::iter::repeat_n(1, ids.len()));
+            batch.attention_mask.extend(std::iter::repeat_n(0, padding));
+            batch.token_type_ids.extend_from_slice(types);
+            batch.token_type_ids.extend(std::iter::repeat_n(0, padding));
+        }
+        Ok(batch)
+    }
+
+    /// Pretraining examples, padded to `length` tokens and `slots` predictions each.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] if an example is longer than `length` or has more masked tokens than `slots`.
+    pub fn from_examples(examples: &[Example], length: usize, slots: usize) -> Result<(Self, MaskedSlots)> {
+        let mut batch = Self { rows: examples.len(), length, ..Self::default() };
+        let mut masked = MaskedSlots::default();
+        for (row, example) in examples.iter().enumerate() {
+            let used = example.input_ids.len();
+            let filled = example.masked_positions.len();
+            let first = example.first_segment_length.min(used);
+            if used > length || filled > slots || example.masked_ids.len() != filled {
+                return Err(Error::Batch(format!(
+                    "example {row} has {used} tokens and {filled} masked slots; at most {length} and {slots} fit"
+                )));
+            }
+            batch.input_ids.extend_from_slice(&example.input_ids);
+            batch.input_ids.extend(std::iter::repeat_n(0, length - used));
+            batch.attention_mask.extend(std::iter::repeat_n(1, used));
+            batch.attention_mask.extend(std::iter::repeat_n(0, length - used));
+            batch.token_type_ids.extend(std::iter::repeat_n(0, first));
+            batch.token_type_ids.extend(std::iter::repeat_n(1, used - first));
+            batch.token_type_ids.extend(std::iter::repeat_n(0, length - used));
+            let start = u32::try_from(row * length).map_err(|_| Error::Batch("batch too large".into()))?;
+            masked.positions.extend(example.masked_positions.iter().map(|position| start + position));
+            masked.positions.extend(std::iter::repeat_n(start, slots - filled));
+            masked.ids.extend_from_slice(&example.masked_ids);
+            masked.ids.extend(std::iter::repeat_n(0, slots - filled));
+            masked.weights.extend(std::iter::repeat_n(1.0, filled));
+            masked.weights.extend(std::iter::repeat_n(0.0, slots - filled));
+            masked.next_sentence.push(u32::from(example.is_random_next));
+        }
+        Ok((batch, masked))
+    }
+}

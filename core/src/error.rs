@@ -1,0 +1,56 @@
+//! The one error type of the crate: what was expected, what was found and where, never any note text.
+
+/// What can go wrong in the core. Variants are things a caller can act on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A vocabulary, tokenizer file or token id that cannot be used.
+    #[error("tokenizer: {0}")]
+    Tokenizer(String),
+    /// A note that the original program itself fails on (only in the `faithful` splitter, which copies its bugs).
+    #[error("the original splitter loses this note: {0}")]
+    LostByOriginalRules(&'static str),
+    /// Settings or input of example making that cannot work.
+    #[error("examples: {0}")]
+    Examples(String),
+    /// Bytes that are not the record format they should be.
+    #[error("record {index} at byte {offset}: {reason}")]
+    Record {
+        /// Number of the record in its file, from 0.
+        index: u64,
+        /// Byte offset of the record's start.
+        offset: u64,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// A model configuration that cannot be read or is inconsistent.
+    #[error("model configuration: {0}")]
+    Config(String),
+    /// A tensor that is missing, has another shape than expected, or holds values that are not finite.
+    #[error("tensor {name}: {reason}")]
+    Tensor {
+        /// The tensor's name as its file or the parameter table spells it.
+        name: String,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// A weights file that is damaged or of a kind that is not supported.
+    #[error("weights: {0}")]
+    Weights(String),
+    /// A batch that the model cannot take (too long, ids out of range, rows of different lengths).
+    #[error("batch: {0}")]
+    Batch(String),
+    /// The tensor library underneath failed.
+    #[error("tensor operation: {0}")]
+    Backend(String),
+}
+
+/// A result with the crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(feature = "candle")]
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Backend(error.to_string())
+    }
+}

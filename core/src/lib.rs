@@ -1,0 +1,22 @@
+//! Clinical notes to BERT: everything that needs no file, no clock and no thread of its own.
+//!
+//! Bytes and text go in, values come out, the same on a workstation and in a browser tab. Data flows one way:
+//!
+//! ```text
+//! note text ── text::split_note ──▶ sections, sentences (byte offsets into the note)
+//!           ── tokenizer::WordPiece ──▶ token ids
+//!           ── examples ──▶ masked MLM + NSP examples ──▶ TFRecord bytes
+//!           ── bert ──▶ losses, gradients, hidden states ──▶ weights (safetensors, TensorFlow, PyTorch)
+//! ```
+//!
+//! The features keep text work light: `tokenizer` brings the `tokenizers` crate, `candle` the CPU backend with gradients.
+
+pub mod bert;
+mod error;
+pub mod examples;
+pub mod text;
+#[cfg(feature = "tokenizer")]
+pub mod tokenizer;
+pub mod weights;
+
+pub use error::{Error, Result};

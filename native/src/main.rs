@@ -1,0 +1,2 @@
+//! `native`: the command line of clinicalbert.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The real `native` binary, driven as a user drives it.

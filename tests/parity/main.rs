@@ -1,0 +1,4 @@
+//! Behaviour compared with stored outputs of the original programs.
+//!
+//! The stored outputs lie in `../shared` beside the checkout. Where they are absent a test says
+//! `skipped: needs ../shared/…` and passes.

@@ -1,0 +1,1 @@
+//! The toolkit in a browser tab.
