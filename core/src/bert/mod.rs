@@ -3,7 +3,9 @@
 mod backend;
 mod batch;
 mod config;
+mod parameters;
 
 pub use backend::{Backend, Dropout, Embeddings, Inputs, Linear, Nonlinearity, Norm};
 pub use batch::{Batch, MaskedSlots};
 pub use config::{Activation, Config};
+pub use parameters::{Heads, Initial, Parameter, Part, check, parameters};
