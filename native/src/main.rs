@@ -6,7 +6,10 @@
 
 mod cli;
 mod commands;
+mod dataset;
+mod model_folder;
 mod synthetic;
+mod train;
 #[allow(dead_code, reason = "used by the commands as they land")]
 mod whole_file;
 

@@ -66,7 +66,7 @@ impl Offsets {
         match File::open(&path) {
             Ok(file) => Self::sidecar(file, path.clone(), data_size)
                 .with_context(|| format!("{} does not belong to its file: delete it (the file is then scanned)", path.display())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => scan(data).map(Self::Scanned),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => scan(data),
             Err(error) => Err(error).with_context(|| format!("cannot open {}", path.display())),
         }
     }

@@ -166,7 +166,8 @@ fn read_moments(file: &Path, weights: &Tensors) -> Result<(Tensors, Tensors)> {
     Ok((slot(FIRST)?, slot(SECOND)?))
 }
 
-fn name(step: u64) -> String {
+/// Name of a checkpoint's folder.
+pub fn name(step: u64) -> String {
     format!("step-{step:09}")
 }
 

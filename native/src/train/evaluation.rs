@@ -32,3 +32,15 @@ pub fn evaluate(
     }
     Ok(sums.metrics(step))
 }
+
+/// The figures in a line, for people.
+pub fn sentence(figures: &EvaluationMetrics) -> String {
+    format!(
+        "MLM loss {:.3}, accuracy {:.1} %, perplexity {:.1}; NSP loss {:.3}, accuracy {:.1} %",
+        figures.masked_lm_loss,
+        100.0 * figures.masked_lm_accuracy,
+        figures.perplexity,
+        figures.next_sentence_loss,
+        100.0 * figures.next_sentence_accuracy
+    )
+}

@@ -14,7 +14,8 @@ use toml::{Table, Value};
 const ENVIRONMENT: &str = "CLINICALBERT_TRAIN_";
 
 /// Keys that a resumed run may change: they decide where things lie and what is reported, not what is computed.
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
+    "vocab",
     "data", "eval_data", "eval_every", "eval_examples", "save_checkpoints_steps", "keep_checkpoints", "log_every", "device", "init",
 ];
 
@@ -44,7 +45,7 @@ pub struct Settings {
     /// Forward passes of one update.
     pub gradient_accumulation_steps: usize,
     /// Peak learning rate.
-    pub learning_rate: f32,
+    pub learning_rate: f64,
     /// Tokens of an example; the data's own if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_seq_length: Option<usize>,
@@ -102,7 +103,7 @@ impl Settings {
     /// The learning rate over time.
     pub fn schedule(&self) -> Schedule {
         let warmup_steps = self.num_warmup_steps.unwrap_or_else(|| (self.num_train_steps / 15).min(10_000));
-        Schedule { learning_rate: self.learning_rate, steps: self.num_train_steps, warmup_steps }
+        Schedule { learning_rate: self.learning_rate as f32, steps: self.num_train_steps, warmup_steps }
     }
 
     /// Updates between evaluations.
@@ -113,6 +114,17 @@ impl Settings {
     /// Examples of one update.
     pub const fn examples_per_step(&self) -> usize {
         self.train_batch_size * self.gradient_accumulation_steps
+    }
+
+    /// Makes paths independent of the folder that the program was started in, so that a run can be resumed from another.
+    ///
+    /// # Errors
+    /// The current folder is gone.
+    pub fn make_paths_absolute(&mut self) -> Result<()> {
+        for path in [&mut self.data, &mut self.eval_data, &mut self.init, &mut self.vocab].into_iter().flatten() {
+            *path = std::path::absolute(&path).with_context(|| format!("cannot find the folder of {}", path.display()))?;
+        }
+        Ok(())
     }
 
     fn validate(&self) -> Result<()> {
@@ -143,6 +155,7 @@ impl Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Default,
+    Demo,
     ThisRun,
     ConfigFile,
     Environment,
@@ -153,6 +166,7 @@ impl Source {
     const fn name(self) -> &'static str {
         match self {
             Self::Default => "default",
+            Self::Demo => "demonstration",
             Self::ThisRun => "run.toml of the run",
             Self::ConfigFile => "--config",
             Self::Environment => "environment",
@@ -172,6 +186,15 @@ impl Layers {
     /// Never in practice: the defaults are a table.
     pub fn new() -> Result<Self> {
         Ok(Self(vec![(Source::Default, Table::try_from(Settings::default())?)]))
+    }
+
+    /// Adds the settings of the demonstration.
+    ///
+    /// # Errors
+    /// The text is no TOML.
+    pub fn demo(&mut self, text: &str) -> Result<()> {
+        self.0.push((Source::Demo, toml::from_str(text)?));
+        Ok(())
     }
 
     /// Adds the settings of the run that is resumed.
