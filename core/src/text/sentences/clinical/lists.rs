@@ -7,7 +7,7 @@ pub(super) enum Mark {
     Point,
     /// `1)`
     Bracket,
-    /// `1.)`
+    /// `1.)`, `1).`
     Both,
 }
 
@@ -36,7 +36,7 @@ impl Enumerator {
         };
         let after = text.get(length..)?;
         let (mark, mark_length) = match after.as_bytes() {
-            [b'.', b')', ..] => (Mark::Both, 2),
+            [b'.', b')', ..] | [b')', b'.', ..] => (Mark::Both, 2),
             [b'.', ..] => (Mark::Point, 1),
             [b')', ..] => (Mark::Bracket, 1),
             _ => return None,

@@ -46,7 +46,9 @@ impl<'text> Opening<'text> {
         let word = inner.get(..length).unwrap_or("");
         if first.is_uppercase() {
             let whole = word.split(['-', '\'', '’']).next().unwrap_or(word);
-            return Self::Capital(whole);
+            // An initial is no word that opens a sentence: `A.` is not `A`.
+            let is_initial = length == 1 && inner.as_bytes().get(1) == Some(&b'.');
+            return Self::Capital(if is_initial { inner.get(..2).unwrap_or(whole) } else { whole });
         }
         if first.is_ascii_digit() {
             return Self::Digit;
@@ -55,7 +57,7 @@ impl<'text> Opening<'text> {
             let is_symbol = !first.is_ascii() || word.chars().any(|c| c.is_uppercase() || c.is_ascii_digit());
             return if is_symbol { Self::Symbol } else { Self::Small(word) };
         }
-        let is_sign = is_bullet_sign(first) || matches!(first, '-' | '–' | '—' | '+' | '#' | '~' | '<' | '>' | '$' | '*' | '±' | '≥' | '≤' | '?');
+        let is_sign = is_bullet_sign(first) || matches!(first, '-' | '–' | '—' | '+' | '#' | '~' | '<' | '>' | '$' | '*' | '?');
         if is_sign { Self::Sign } else { Self::Punctuation }
     }
 }

@@ -82,7 +82,10 @@ impl<'text> Prose<'text, '_> {
             }
             Some('.') => self.look_at_point(at),
             Some('!' | '?' | '…') => self.look_at_mark(at),
-            Some(')') => self.look_at_item(at, Mark::Bracket),
+            Some(')') => {
+                self.is_item_mark(at, Mark::Bracket);
+                at + 1
+            }
             Some(']') => self.look_at_bracket(at),
             Some(c) => {
                 if is_bullet_sign(c) && at > self.start && self.slice(self.start, at).ends_with(char::is_whitespace) {
@@ -94,20 +97,29 @@ impl<'text> Prose<'text, '_> {
         }
     }
 
-    /// Before `2.` in `1. The first item 2. The second item` the first item ends.
-    fn look_at_item(&mut self, at: usize, mark: Mark) -> usize {
+    /// Whether the mark at `at` belongs to an enumerator inside the sentence. Before `2.` in `1. The first item 2. The second item` the first
+    /// item is cut off; `1.` after a colon begins a list.
+    fn is_item_mark(&mut self, at: usize, mark: Mark) -> bool {
         let word = word_before(self.text, self.start, at);
         let from = at - word.len();
-        let next = Enumerator::at(self.rest(from)).filter(|next| next.mark == mark || next.mark == Mark::Both);
+        let Some(item) = Enumerator::at(self.rest(from)).filter(|item| item.mark == mark || item.mark == Mark::Both) else { return false };
         let before = self.slice(self.start, from);
-        let is_next = self.item.zip(next).is_some_and(|(item, next)| item.is_followed_by(next));
-        if is_next && before.ends_with(char::is_whitespace) {
-            let previous = word_before(self.text, self.start, self.start + before.trim_end().len());
-            if !takes_label(previous) && !leaves_open(previous) {
-                self.cut(from);
-            }
+        let previous = word_before(self.text, self.start, self.start + before.trim_end().len());
+        if !before.ends_with(char::is_whitespace) {
+            return false;
         }
-        at + 1
+        if previous.ends_with([':', ';']) {
+            if item.value == 1 {
+                self.item = Some(item);
+            }
+            return !item.is_letter;
+        }
+        let is_next = self.item.is_some_and(|current| current.is_followed_by(item));
+        let is_item = is_next && !previous.ends_with(',') && !takes_label(previous) && !leaves_open(previous);
+        if is_item {
+            self.cut(from);
+        }
+        is_item
     }
 
     /// `[see comments]`, `[published erratum appears in …]` and a translated title in brackets end the title of a PubMed abstract.
@@ -155,17 +167,18 @@ impl<'text> Prose<'text, '_> {
         if spaced > 1 {
             return self.look_at_spaced_points(at, spaced, is_attached);
         }
-        if !is_attached {
-            return at + 1;
-        }
         let end = at + 1 + closers(self.rest(at + 1));
         let after = self.rest(end);
+        if !is_attached {
+            if after.starts_with(char::is_whitespace) && matches!(Opening::of(after), Opening::Capital(_)) {
+                self.cut(end);
+            }
+            return end;
+        }
         if !after.starts_with(char::is_whitespace) {
             return self.look_at_glued(at, end);
         }
-        let before_item = self.start;
-        self.look_at_item(at, Mark::Point);
-        if self.start == before_item && self.ends_at_point(at, end) {
+        if !self.is_item_mark(at, Mark::Point) && self.ends_at_point(at, end) {
             self.cut(end);
         }
         end
@@ -215,17 +228,21 @@ impl<'text> Prose<'text, '_> {
         let after = self.rest(end);
         let opening = Opening::of(after);
         let word = word_before(self.text, self.start, at);
-        let first = self.start + word.len() >= at;
-        if matches!(opening, Opening::Nothing | Opening::Punctuation) || self.is_marker(at) || is_citation(after) {
+        if matches!(opening, Opening::Nothing | Opening::Punctuation) || self.is_marker(at) {
             return false;
         }
-        let is_closed = end > at + 1;
+        let closers = self.slice(at + 1, end);
+        let is_closed = !closers.is_empty();
+        if (closers.contains(['"', '”', '’', '\'']) && is_citation(after, '(', ')')) || is_citation(after, '[', ']') {
+            return false;
+        }
         let Some(last) = word.chars().next_back() else { return matches!(opening, Opening::Capital(_) | Opening::Label) };
         let point = match word.strip_suffix(last) {
             Some("") if last.is_ascii_alphabetic() => return self.ends_after_letter(at, word, opening),
             _ if last.is_ascii_digit() => Point::Ends,
-            _ if is_acronym(word) && word.starts_with(char::is_uppercase) => Point::Names,
-            _ if is_acronym(word) && point_after(word) != Point::Joins => Point::Shortens,
+            _ if is_acronym(word) && point_after(word) == Point::Ends => {
+                if word.starts_with(char::is_uppercase) { Point::Names } else { Point::Shortens }
+            }
             _ => point_after(word),
         };
         let opens = matches!(opening, Opening::Capital(next) if opens_sentence(next));
@@ -233,8 +250,11 @@ impl<'text> Prose<'text, '_> {
         let is_fragment = point == Point::Shortens && is_opening_phrase(self.slice(self.start, at));
         match point {
             Point::Joins => false,
-            Point::Refers | Point::Names => opens || (opening == Opening::Label && !first && is_closed),
-            Point::Numbers => matches!(opening, Opening::Capital(_) | Opening::Placeholder),
+            Point::Refers | Point::Names => opens || (opening == Opening::Label && is_closed),
+            Point::Numbers => match opening {
+                Opening::Capital(next) => !next.bytes().any(|byte| byte.is_ascii_digit()),
+                opening => opening == Opening::Placeholder,
+            },
             Point::Shortens => matches!(opening, Opening::Capital(_) | Opening::Placeholder | Opening::Sign) && !is_fragment,
             Point::Ends => match opening {
                 Opening::Small(_) => !is_closed && is_ordinary(word),
@@ -247,7 +267,8 @@ impl<'text> Prose<'text, '_> {
     fn is_marker(&self, at: usize) -> bool {
         let sentence = self.slice(self.start, at + 1);
         let inner = sentence.trim_start_matches(|c: char| is_bullet_sign(c) || c == '-' || c == '*' || c == '(').trim_start();
-        inner.len() <= 4 && inner.strip_suffix('.').is_some_and(|mark| {
+        inner.len() <= 5 && inner.strip_suffix('.').is_some_and(|mark| {
+            let mark = mark.strip_suffix(')').unwrap_or(mark);
             let is_number = mark.bytes().all(|byte| byte.is_ascii_digit());
             let is_letter = mark.len() == 1 && mark.bytes().all(|byte| byte.is_ascii_alphabetic());
             let is_roman = mark.bytes().all(|byte| matches!(byte, b'I' | b'V' | b'X' | b'i' | b'v' | b'x'));
@@ -259,8 +280,14 @@ impl<'text> Prose<'text, '_> {
     fn ends_after_letter(&self, at: usize, letter: &str, opening: Opening) -> bool {
         let before = self.slice(self.start, at - letter.len()).trim_end();
         let previous = word_before(self.text, self.start, self.start + before.len());
+        let is_unit = letter.starts_with(|c: char| c.is_ascii_lowercase()) && previous.ends_with(|c: char| c.is_ascii_digit());
+        // Labels come from the front of the alphabet or are Roman numbers; initials from anywhere.
+        let part = previous.rsplit('-').next().unwrap_or(previous);
+        let is_early = matches!(letter, "A" | "B" | "C" | "D" | "E" | "F" | "I" | "V" | "X");
+        let is_label = takes_label(previous) || (is_early && is_ordinary(part) && !leaves_open(part));
         match opening {
-            Opening::Capital(next) => opens_sentence(next) || takes_label(previous),
+            Opening::Capital(next) => opens_sentence(next) || is_label || is_unit,
+            Opening::Label if is_unit => true,
             Opening::Digit | Opening::Placeholder | Opening::Label => takes_label(previous),
             _ => false,
         }
@@ -274,16 +301,16 @@ fn spaced_points(rest: &str) -> usize {
     pairs + usize::from(has_last)
 }
 
-/// `(Smith 55).` after a quotation: a parenthesis that its own full stop closes belongs to the sentence before.
-fn is_citation(after: &str) -> bool {
-    let Some(inside) = after.trim_start().strip_prefix('(') else { return false };
-    let length = inside.bytes().take(80).position(|byte| byte == b')');
+/// `(Smith 55).` after a quotation, `[13].`: brackets with a full stop right after them belong to the sentence before.
+fn is_citation(after: &str, open: char, close: char) -> bool {
+    let Some(inside) = after.trim_start().strip_prefix(open) else { return false };
+    let length = inside.char_indices().take(80).find(|&(_, c)| c == close).map(|(at, _)| at);
     length.is_some_and(|length| inside.get(length + 1..).is_some_and(|rest| rest.starts_with('.')))
 }
 
 /// Letters with points between them: `U.S`, `b.i.d`, `Ph.D`.
 fn is_acronym(word: &str) -> bool {
-    word.contains('.') && word.split('.').all(|part| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    word.contains('.') && word.split(['.', '-']).filter(|part| !part.is_empty()).all(|part| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// At most three words that begin with a preposition.

@@ -23,12 +23,17 @@ const LONGEST: usize = 16;
 /// What the point after `word` (without it) may be, by the lists; case does not count.
 pub(super) fn point_after(word: &str) -> Point {
     let mut buffer = [0; LONGEST];
+    // In capitals most entries are something else: ED, CA, MS, COL.
+    let is_capitals = word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    if is_capitals && !matches!(word, "DR" | "DRS" | "MR" | "MRS" | "VS" | "NO" | "ST" | "JR" | "SR" | "INC" | "FIG" | "AL" | "PT" | "MT") {
+        return Point::Ends;
+    }
     match lower(word, &mut buffer) {
         None => Point::Ends,
         Some("no" | "nos" | "p") => Point::Numbers,
         Some(
             "dr" | "drs" | "mr" | "mrs" | "ms" | "prof" | "mt" | "messrs" | "mme" | "mlle" | "capt" | "cmdr" | "col" | "gen" | "gov" | "hon"
-            | "lt" | "maj" | "pres" | "rep" | "rev" | "sen" | "sgt" | "supt" | "vs" | "cf" | "viz" | "ca" | "approx" | "resp" | "i.e" | "e.g"
+            | "lt" | "maj" | "pres" | "rep" | "rev" | "sen" | "sgt" | "supt" | "vs" | "cf" | "viz" | "ca" | "approx" | "resp" | "i.e" | "e.g" | "c.f"
             | "n°" | "nº" | "ssp" | "subsp",
         ) => Point::Joins,
         Some(
@@ -38,17 +43,18 @@ pub(super) fn point_after(word: &str) -> Point {
         Some(
             "jr" | "sr" | "inc" | "ltd" | "co" | "corp" | "bros" | "st" | "ave" | "blvd" | "rd" | "dept" | "univ" | "assn" | "al" | "etc"
             | "jan" | "feb" | "mar" | "apr" | "jun" | "jul" | "aug" | "sep" | "sept" | "oct" | "nov" | "dec" | "mon" | "tue" | "tues" | "wed"
-            | "thu" | "thur" | "thurs" | "fri" | "ph.d" | "esq" | "ed" | "eds" | "sp" | "spp" | "var" | "cv" | "gmbh" | "calif" | "mass"
-            | "penn" | "conn" | "fla" | "wash" | "ft",
+            | "thu" | "thur" | "thurs" | "fri" | "ph.d" | "esq" | "ed" | "eds" | "sp" | "spp" | "str" | "var" | "cv" | "gmbh" | "calif" | "mass"
+            | "penn" | "conn" | "fla" | "wash" | "ft" | "exp" | "res" | "biol" | "chem" | "proc" | "natl" | "acad" | "sci" | "immunol" | "clin"
+            | "mol" | "am" | "intl" | "soc" | "dev",
         ) => Point::Names,
         Some(
-            "pt" | "pts" | "hx" | "dx" | "tx" | "rx" | "sx" | "fx" | "cx" | "bx" | "mg" | "mcg" | "kg" | "gm" | "gms" | "ml" | "dl" | "cc"
+            "a.m" | "p.m" | "pt" | "pts" | "hx" | "dx" | "tx" | "rx" | "sx" | "fx" | "cx" | "bx" | "mg" | "mcg" | "kg" | "gm" | "gms" | "ml" | "dl" | "cc"
             | "cm" | "mm" | "lb" | "lbs" | "oz" | "in" | "hr" | "hrs" | "min" | "mins" | "wk" | "wks" | "mo" | "mos" | "yr" | "yrs" | "yo"
-            | "tabs" | "cap" | "caps" | "susp" | "soln" | "inj" | "supp." | "sig" | "disp" | "prn" | "po" | "qd" | "bid" | "tid" | "qid" | "hs"
-            | "iv" | "im" | "sc" | "sq" | "temp" | "wt" | "ht" | "abd" | "neuro" | "cont" | "cont'd" | "dept." | "diff" | "eval" | "exam"
+            | "tabs" | "cap" | "caps" | "susp" | "soln" | "inj" | "sig" | "disp" | "prn" | "po" | "qd" | "bid" | "tid" | "qid" | "hs"
+            | "iv" | "im" | "sc" | "sq" | "temp" | "wt" | "ht" | "abd" | "neuro" | "cont" | "cont'd" | "diff" | "eval" | "exam"
             | "freq" | "hosp" | "incl" | "lab" | "labs" | "lat" | "max" | "med" | "meds" | "mod" | "neg" | "pos" | "postop" | "preop" | "prev"
-            | "pulm" | "rehab" | "req" | "rt" | "lt." | "surg" | "tele" | "vent" | "vag" | "est" | "info" | "conc" | "equiv" | "avg" | "std"
-            | "dev" | "dist" | "prox" | "ant" | "post" | "inf" | "sup" | "bilat" | "occ" | "assoc" | "admin" | "amt" | "appt" | "asst" | "int",
+            | "pulm" | "rehab" | "req" | "rt" | "surg" | "tele" | "vent" | "vag" | "est" | "info" | "conc" | "equiv" | "avg" | "std"
+            | "dist" | "prox" | "ant" | "post" | "inf" | "sup" | "bilat" | "occ" | "assoc" | "admin" | "amt" | "appt" | "asst" | "int",
         ) => Point::Shortens,
         Some(_) => Point::Ends,
     }
