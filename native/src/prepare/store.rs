@@ -1,7 +1,7 @@
 //! Token ids of a whole corpus on disk: two bytes an id (four for a large vocabulary), mapped into memory when read.
 //!
 //! Three files: `tokens` (ids of all sentences one after another), `sentences` and `documents` (`u64` offsets, first 0, as
-//! [`clinicalbert_core::examples::Corpus`] wants them). They live only while a preparation runs, so numbers are in the machine's order.
+//! [`clinicalbert_core::examples::corpus::Corpus`] wants them). They live only while a preparation runs, so numbers are in the machine's order.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use bytemuck::Pod;
-use clinicalbert_core::examples::{Corpus, TokenId};
+use clinicalbert_core::examples::corpus::{Corpus, TokenId};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
