@@ -19,7 +19,7 @@ mod store;
 mod summary;
 mod text;
 mod tokens;
-mod vocabulary;
+pub mod vocabulary;
 mod work_folder;
 
 use std::path::{Path, PathBuf};
@@ -127,7 +127,11 @@ pub fn prepare(settings: &Settings, progress: &Progress) -> Result<Summary> {
             stages.push(stage);
         }
         let [examples, holdout_examples] = examples;
-        ensure!(examples > 0, "no note is left to make examples of ({}); look at the filters and the input", counts.outcome_line());
+        ensure!(
+            examples > 0,
+            "no note is left to make examples of ({}); look at the filters and the input",
+            counts.outcome_line()
+        );
         let summary = Summary { fingerprint: fingerprint.clone(), settings: record, counts, examples, holdout_examples, stages };
         summary::write(&summary, &tokenizer, &work)?;
         work.publish(&settings.out)?;

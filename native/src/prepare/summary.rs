@@ -81,7 +81,8 @@ impl SettingsRecord {
                 ("include_errors", if input.include_errors { "true".into() } else { String::new() }),
                 ("max_notes", input.max_notes.map(|most| most.to_string()).unwrap_or_default()),
             ];
-            filters.extend(given.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value)));
+            filters
+                .extend(given.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value)));
         }
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -202,7 +203,8 @@ pub fn fingerprint(settings: &Settings, record: &SettingsRecord) -> Result<Strin
         }
         let metadata = fs::metadata(&file).with_context(|| format!("cannot read {}; check the name", file.display()))?;
         hash.update(metadata.len().to_le_bytes());
-        let changed = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+        let changed =
+            metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
         hash.update(changed.as_nanos().to_le_bytes());
     }
     Ok(hexadecimal(&hash.finalize()))
@@ -232,7 +234,8 @@ pub fn write(summary: &Summary, tokenizer: &WordPiece, work: &WorkFolder) -> Res
 /// There is none, or it is no summary.
 pub fn read(folder: &Path) -> Result<Summary> {
     let path = folder.join("summary.json");
-    let bytes = fs::read(&path).with_context(|| format!("cannot read {}: expected a folder that native prepare made", path.display()))?;
+    let bytes =
+        fs::read(&path).with_context(|| format!("cannot read {}: expected a folder that native prepare made", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{} is no summary of a preparation", path.display()))
 }
 

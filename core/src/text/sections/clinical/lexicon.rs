@@ -61,10 +61,34 @@ const LINKS: &str = "\
 
 /// Fields of the head and the foot of a document: they say who, when and where, and are no section of the note.
 const ADMINISTRATIVE: &[&str] = &[
-    "account number", "admission date", "attending", "attending physician", "birth date", "completed by", "date of
-    admission", "date of birth", "date of discharge", "date of service", "dictated by", "discharge date", "dob",
-    "electronically signed by", "gender", "job", "job number", "medical record number", "mrn", "patient name", "service",
-    "sex", "signed by", "signed electronically by", "transcribed by", "unit no", "unit number",
+    "account number",
+    "admission date",
+    "attending",
+    "attending physician",
+    "birth date",
+    "completed by",
+    "date of
+    admission",
+    "date of birth",
+    "date of discharge",
+    "date of service",
+    "dictated by",
+    "discharge date",
+    "dob",
+    "electronically signed by",
+    "gender",
+    "job",
+    "job number",
+    "medical record number",
+    "mrn",
+    "patient name",
+    "service",
+    "sex",
+    "signed by",
+    "signed electronically by",
+    "transcribed by",
+    "unit no",
+    "unit number",
 ];
 
 /// Words of the body's parts and functions, of measurements and habits: labels of lines within an examination, a review of

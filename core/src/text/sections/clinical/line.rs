@@ -51,7 +51,8 @@ pub(super) fn classify(line: &str) -> Line {
     if !line.starts_with(char::is_alphanumeric) {
         return Line::Text;
     }
-    let head = line.char_indices().take_while(|(at, c)| *at <= LONGEST && *c != ':').last().map_or(0, |(at, c)| at + c.len_utf8());
+    let head =
+        line.char_indices().take_while(|(at, c)| *at <= LONGEST && *c != ':').last().map_or(0, |(at, c)| at + c.len_utf8());
     let (label, after) = line.split_at(head);
     let Some(after) = after.strip_prefix(':') else {
         return if after.is_empty() { without_colon(label) } else { Line::Text };
@@ -100,8 +101,33 @@ fn without_colon(line: &str) -> Line {
 /// A line in capitals that answers a header rather than being one.
 fn is_answer(line: &str) -> bool {
     const ANSWERS: &[&str] = &[
-        "AS ABOVE", "DNR", "DNR/DNI", "EXPIRED", "FEMALE", "FULL", "FULL CODE", "GOOD", "HOME", "MALE", "MEDICINE", "N/A", "NA", "NAD",
-        "NEGATIVE", "NIL", "NKA", "NKDA", "NO", "NONE", "NORMAL", "POSITIVE", "SEE ABOVE", "STABLE", "UNCHANGED", "UNKNOWN", "YES",
+        "AS ABOVE",
+        "DNR",
+        "DNR/DNI",
+        "EXPIRED",
+        "FEMALE",
+        "FULL",
+        "FULL CODE",
+        "GOOD",
+        "HOME",
+        "MALE",
+        "MEDICINE",
+        "N/A",
+        "NA",
+        "NAD",
+        "NEGATIVE",
+        "NIL",
+        "NKA",
+        "NKDA",
+        "NO",
+        "NONE",
+        "NORMAL",
+        "POSITIVE",
+        "SEE ABOVE",
+        "STABLE",
+        "UNCHANGED",
+        "UNKNOWN",
+        "YES",
     ];
     ANSWERS.binary_search(&line).is_ok()
 }
@@ -152,7 +178,27 @@ fn shape(label: &str) -> Shape {
     if !outside.chars().any(char::is_lowercase) {
         return Shape::Capitals;
     }
-    let small = |word: &str| matches!(word, "a" | "an" | "and" | "as" | "at" | "by" | "for" | "from" | "in" | "of" | "on" | "or" | "per" | "the" | "to" | "vs" | "with");
+    let small = |word: &str| {
+        matches!(
+            word,
+            "a" | "an"
+                | "and"
+                | "as"
+                | "at"
+                | "by"
+                | "for"
+                | "from"
+                | "in"
+                | "of"
+                | "on"
+                | "or"
+                | "per"
+                | "the"
+                | "to"
+                | "vs"
+                | "with"
+        )
+    };
     let capital = |word: &str| word.starts_with(|c: char| c.is_uppercase() || !c.is_alphabetic());
     if outside.split_whitespace().all(|word| small(word) || capital(word)) { Shape::Title } else { Shape::Other }
 }

@@ -139,7 +139,8 @@ impl Rules {
         let small = note.bytes().filter(u8::is_ascii_lowercase).count();
         let capital = note.bytes().filter(u8::is_ascii_uppercase).count();
         let styles = |wanted: &[Style]| {
-            let of = |line| matches!(line, Line::Header { style, known, .. } if wanted.contains(&style) && known > Known::Unknown);
+            let of =
+                |line| matches!(line, Line::Header { style, known, .. } if wanted.contains(&style) && known > Known::Unknown);
             candidates.iter().any(|candidate| of(candidate.line))
         };
         Self {

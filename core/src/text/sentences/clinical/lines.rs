@@ -65,7 +65,12 @@ fn each_run_of_paragraph(lines: &[Line], emit: &mut impl FnMut(Span)) {
 
 /// Whether `line` and `next` belong to one run, in a paragraph whose longest line has `longest` columns.
 fn runs_on(line: &Line, next: &Line, is_item: bool, longest: usize) -> bool {
-    if bullet(next.text) > 0 || is_ruler(next.text) || is_ruler(line.text) || ends_as_heading(line.text) || begins_with_time(next.text) {
+    if bullet(next.text) > 0
+        || is_ruler(next.text)
+        || is_ruler(line.text)
+        || ends_as_heading(line.text)
+        || begins_with_time(next.text)
+    {
         return false;
     }
     let is_open = line.text.ends_with([',', '(', '[', '/', '&', '=', '+']) || leaves_open(last_word(line.text));
@@ -134,7 +139,9 @@ fn begins_with_time(line: &str) -> bool {
     let mut words = line.split_ascii_whitespace();
     let is_time = |word: &str| {
         let (hours, rest) = word.split_once(':').unwrap_or(("", ""));
-        matches!(hours.len(), 1 | 2) && hours.bytes().all(|byte| byte.is_ascii_digit()) && rest.starts_with(|c: char| c.is_ascii_digit())
+        matches!(hours.len(), 1 | 2)
+            && hours.bytes().all(|byte| byte.is_ascii_digit())
+            && rest.starts_with(|c: char| c.is_ascii_digit())
     };
     let Some(first) = words.next() else { return false };
     let is_date = first.starts_with("[**") || (first.starts_with(|c: char| c.is_ascii_digit()) && first.contains(['-', '/']));

@@ -102,7 +102,9 @@ impl<'text> Prose<'text, '_> {
     fn is_item_mark(&mut self, at: usize, mark: Mark) -> bool {
         let word = word_before(self.text, self.start, at);
         let from = at - word.len();
-        let Some(item) = Enumerator::at(self.rest(from)).filter(|item| item.mark == mark || item.mark == Mark::Both) else { return false };
+        let Some(item) = Enumerator::at(self.rest(from)).filter(|item| item.mark == mark || item.mark == Mark::Both) else {
+            return false;
+        };
         let before = self.slice(self.start, from);
         let previous = word_before(self.text, self.start, self.start + before.trim_end().len());
         if !before.ends_with(char::is_whitespace) {
@@ -127,10 +129,14 @@ impl<'text> Prose<'text, '_> {
         let before = self.slice(self.start, at);
         let inside = before.rsplit_once('[').map(|(outside, inside)| (outside.is_empty(), inside));
         let ends = inside.is_some_and(|(is_whole, inside)| {
-            let is_note = ["see comment", "published erratum", "comment", "letter", "review"].iter().any(|note| inside.starts_with(note));
+            let is_note =
+                ["see comment", "published erratum", "comment", "letter", "review"].iter().any(|note| inside.starts_with(note));
             is_note || (is_whole && inside.len() > 24)
         });
-        if ends && self.rest(at + 1).starts_with(' ') && matches!(Opening::of(self.rest(at + 1)), Opening::Capital(_) | Opening::Symbol) {
+        if ends
+            && self.rest(at + 1).starts_with(' ')
+            && matches!(Opening::of(self.rest(at + 1)), Opening::Capital(_) | Opening::Symbol)
+        {
             self.cut(at + 1);
         }
         at + 1
@@ -205,7 +211,8 @@ impl<'text> Prose<'text, '_> {
         if !is_word {
             return end;
         }
-        let reference = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ',' | '-' | '–' | '[' | ']')).len();
+        let reference = after.len()
+            - after.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ',' | '-' | '–' | '[' | ']')).len();
         if reference > 0 {
             let rest = self.rest(at + 1 + reference);
             if rest.starts_with(char::is_whitespace) && matches!(Opening::of(rest), Opening::Capital(_)) {
@@ -215,7 +222,8 @@ impl<'text> Prose<'text, '_> {
         }
         let next = after.split(char::is_whitespace).next().unwrap_or("");
         let letters = next.len() - next.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
-        let is_capitalized = next.starts_with(|c: char| c.is_ascii_uppercase()) && next.bytes().skip(1).take(letters - 1).all(|byte| byte.is_ascii_lowercase());
+        let is_capitalized = next.starts_with(|c: char| c.is_ascii_uppercase())
+            && next.bytes().skip(1).take(letters - 1).all(|byte| byte.is_ascii_lowercase());
         let is_alone = next.get(letters..).is_some_and(|tail| tail.trim_end_matches([',', '.', ';', ':', ')']).is_empty());
         if is_capitalized && is_alone && (letters > 1 || opens_sentence(next)) {
             self.cut(at + 1);
@@ -241,7 +249,11 @@ impl<'text> Prose<'text, '_> {
             Some("") if last.is_ascii_alphabetic() => return self.ends_after_letter(at, word, opening),
             _ if last.is_ascii_digit() => Point::Ends,
             _ if is_acronym(word) && point_after(word) == Point::Ends => {
-                if word.starts_with(char::is_uppercase) { Point::Names } else { Point::Shortens }
+                if word.starts_with(char::is_uppercase) {
+                    Point::Names
+                } else {
+                    Point::Shortens
+                }
             }
             _ => point_after(word),
         };
@@ -267,13 +279,14 @@ impl<'text> Prose<'text, '_> {
     fn is_marker(&self, at: usize) -> bool {
         let sentence = self.slice(self.start, at + 1);
         let inner = sentence.trim_start_matches(|c: char| is_bullet_sign(c) || c == '-' || c == '*' || c == '(').trim_start();
-        inner.len() <= 5 && inner.strip_suffix('.').is_some_and(|mark| {
-            let mark = mark.strip_suffix(')').unwrap_or(mark);
-            let is_number = mark.bytes().all(|byte| byte.is_ascii_digit());
-            let is_letter = mark.len() == 1 && mark.bytes().all(|byte| byte.is_ascii_alphabetic());
-            let is_roman = mark.bytes().all(|byte| matches!(byte, b'I' | b'V' | b'X' | b'i' | b'v' | b'x'));
-            is_number || is_letter || is_roman
-        })
+        inner.len() <= 5
+            && inner.strip_suffix('.').is_some_and(|mark| {
+                let mark = mark.strip_suffix(')').unwrap_or(mark);
+                let is_number = mark.bytes().all(|byte| byte.is_ascii_digit());
+                let is_letter = mark.len() == 1 && mark.bytes().all(|byte| byte.is_ascii_alphabetic());
+                let is_roman = mark.bytes().all(|byte| matches!(byte, b'I' | b'V' | b'X' | b'i' | b'v' | b'x'));
+                is_number || is_letter || is_roman
+            })
     }
 
     /// A single letter before the point: an initial, unless the sentence plainly goes on without it.
@@ -310,7 +323,11 @@ fn is_citation(after: &str, open: char, close: char) -> bool {
 
 /// Letters with points between them: `U.S`, `b.i.d`, `Ph.D`.
 fn is_acronym(word: &str) -> bool {
-    word.contains('.') && word.split(['.', '-']).filter(|part| !part.is_empty()).all(|part| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    word.contains('.')
+        && word
+            .split(['.', '-'])
+            .filter(|part| !part.is_empty())
+            .all(|part| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// At most three words that begin with a preposition.
@@ -322,5 +339,7 @@ fn is_opening_phrase(sentence: &str) -> bool {
 
 /// An ordinary word in small letters, after which even a small letter may begin a sentence.
 fn is_ordinary(word: &str) -> bool {
-    word.len() >= 4 && word.bytes().all(|byte| byte.is_ascii_lowercase()) && word.bytes().any(|byte| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y'))
+    word.len() >= 4
+        && word.bytes().all(|byte| byte.is_ascii_lowercase())
+        && word.bytes().any(|byte| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y'))
 }
