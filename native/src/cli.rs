@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clinicalbert_core::text::{SentenceRules, SplitOptions, Splitter};
 
 use crate::commands;
 
@@ -69,9 +70,10 @@ pub fn with_google_spellings(arguments: impl Iterator<Item = OsString>) -> impl 
 }
 
 /// Where notes come from and which of their columns matter; shared by every command that reads notes.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct NotesInput {
-    /// Files of notes: CSV (also .gz), as MIMIC distributes them or with the columns named below
+    /// Notes: CSV, TSV or JSON lines (also .gz, .zst) as MIMIC distributes them or with the columns named below, text files, folders
+    /// of them, patterns such as `notes/*.csv.gz`, `-` for standard input
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub notes: Vec<PathBuf>,
     /// Column that holds the text; TEXT in either case if not given
@@ -86,4 +88,69 @@ pub struct NotesInput {
     /// Column that holds the category; CATEGORY or note_type if not given
     #[arg(long, value_name = "NAME")]
     pub category_column: Option<String>,
+    /// Take only notes of this category; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub category: Vec<String>,
+    /// Take notes that are marked as errors (ISERROR) too
+    #[arg(long)]
+    pub include_errors: bool,
+    /// Take only rows with this value in this column; may be given several times, all must hold
+    #[arg(long = "where", value_name = "COLUMN=VALUE")]
+    pub conditions: Vec<String>,
+    /// Stop after so many notes
+    #[arg(long, value_name = "N")]
+    pub max_notes: Option<u64>,
+}
+
+/// How notes are cut; shared by every command that cuts notes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SplitFlags {
+    /// Rules that cut notes into sections
+    #[arg(long, value_enum, default_value_t)]
+    pub splitter: SplitterName,
+    /// Rules that find sentences
+    #[arg(long, value_enum, default_value_t)]
+    pub sentences_by: SentenceRulesName,
+}
+
+/// `--splitter`.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum SplitterName {
+    /// Ours: the original's bugs mended, MIMIC-IV's `___`, indented and inline headers
+    #[default]
+    Clinical,
+    /// The published rules with their authors' own two fixes
+    Fixed,
+    /// The published rules with all their bugs, lost notes included
+    Faithful,
+    /// The whole note is one section
+    None,
+}
+
+/// `--sentences-by`.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum SentenceRulesName {
+    /// Ours, made for clinical text
+    #[default]
+    Rules,
+    /// The rule component of the original
+    OriginalRules,
+}
+
+impl SplitFlags {
+    /// The core's options.
+    pub fn options(&self) -> SplitOptions {
+        SplitOptions {
+            splitter: match self.splitter {
+                SplitterName::Clinical => Splitter::Clinical,
+                SplitterName::Fixed => Splitter::Fixed,
+                SplitterName::Faithful => Splitter::Faithful,
+                SplitterName::None => Splitter::None,
+            },
+            sentences_by: match self.sentences_by {
+                SentenceRulesName::Rules => SentenceRules::Rules,
+                SentenceRulesName::OriginalRules => SentenceRules::OriginalRules,
+            },
+        }
+    }
 }
