@@ -99,7 +99,7 @@ fn the_norm_of_the_summed_gradient_is_slightly_other() {
     let batch = batch(&json(reference(GOLDEN).unwrap().join("tf_golden.json"))["batch0"]);
     let norm = |norm_rule| {
         let settings = UpdateSettings { norm_rule, ..UpdateSettings::default() };
-        Trainer::new(&config, &weights, settings, 0).unwrap().step(&[batch.clone()], 0, 0.0).unwrap().grad_norm
+        Trainer::new(&config, &weights, settings, 0).unwrap().step(std::slice::from_ref(&batch), 0, 0.0).unwrap().grad_norm
     };
     let (original, summed) = (norm(NormRule::Original), norm(NormRule::Summed));
     println!("norm {original} over unsummed rows, {summed} summed");
@@ -107,7 +107,7 @@ fn the_norm_of_the_summed_gradient_is_slightly_other() {
 }
 
 /// The run that `toy.tfrecord` holds, in batches of four.
-fn golden_batches(golden: &serde_json::Value, runs: &serde_json::Value) -> Vec<(Batch, MaskedSlots)> {
+fn golden_batches(golden: &serde_json::Value, runs: &serde_json::Value) -> Batches {
     let vocabulary = std::fs::read_to_string(reference(GOLDEN).unwrap().join("toy_vocab.txt")).unwrap();
     let ids: std::collections::HashMap<_, _> = vocabulary.lines().zip(0_u32..).collect();
     let tokens = |list: &serde_json::Value| list.as_array().unwrap().iter().map(|token| ids[token.as_str().unwrap()]).collect();
@@ -158,8 +158,10 @@ fn weights_and_moments_after_eight_updates_are_those_of_google_tensorflow() {
     assert!(left.is_empty() && compared == 3 * 44);
 }
 
+type Batches = Vec<(Batch, MaskedSlots)>;
+
 /// The tiny model with dropout on, and its batches.
-fn with_dropout() -> Option<(Config, Tensors, Vec<(Batch, MaskedSlots)>)> {
+fn with_dropout() -> Option<(Config, Tensors, Batches)> {
     let (config, weights) = checkpoint(Activation::Gelu)?;
     let config = Config { hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1, ..config };
     let batches = json(reference(CHECKPOINT)?.join("batches.json"));
