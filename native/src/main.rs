@@ -7,6 +7,7 @@
 mod cli;
 mod commands;
 mod dataset;
+mod inference;
 mod mapped_file;
 mod model_folder;
 mod notes;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use clinicalbert_core::bert::Config;
 use serde::Serialize;
 use serde_json::json;
 use toml::Table;
@@ -12,7 +13,8 @@ use super::Answer;
 use crate::cli::{Common, NotesInput};
 use crate::train::{
     self, Outcome, demo,
-    run_folder::{RunFolder, check_free, settings_file},
+    preparation::prepare_notes,
+    run_folder::{RunFolder, settings_file},
     settings::{Layers, Settings},
     start::shape_table,
 };
@@ -159,7 +161,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     let out = arguments.out.as_ref().context("--out is missing: the folder that the run is to be written to")?;
     let outcome = match arguments.resume {
         true => train::resume(&RunFolder::open(out)?, &settings, common.quiet)?,
-        false => train::begin(out, with_data(arguments, settings, out)?, common.quiet)?,
+        false => train::begin(out, with_data(arguments, settings, out, common)?, common.quiet)?,
     };
     match outcome {
         Outcome::Done { model, evaluations } => {
@@ -179,10 +181,11 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
 }
 
 /// Prepares the notes if there are no examples yet.
-fn with_data(arguments: &Arguments, mut settings: Settings, out: &Path) -> Result<Settings> {
+fn with_data(arguments: &Arguments, mut settings: Settings, out: &Path, common: &Common) -> Result<Settings> {
     if settings.data.is_none() && !arguments.notes.notes.is_empty() {
-        check_free(out)?;
-        anyhow::bail!("--notes: not built yet");
+        let size = settings.model.get("vocab_size").and_then(toml::Value::as_integer).and_then(|size| size.try_into().ok());
+        let size = size.unwrap_or_else(|| Config::default().vocab_size);
+        settings.data = Some(prepare_notes(&arguments.notes, &settings, size, out, common)?);
     }
     Ok(settings)
 }

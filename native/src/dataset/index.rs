@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,7 +13,6 @@ use anyhow::{Context, Result, bail, ensure};
 use clinicalbert_core::examples::tfrecord;
 
 use super::read_at;
-use crate::whole_file;
 
 const MAGIC: &[u8; 8] = b"CBINDEX1";
 const HEADER: u64 = 16;
@@ -35,25 +34,10 @@ pub enum Offsets {
 }
 
 /// The sidecar's name: the data file's with `.index` appended.
-pub fn index_path(data: &Path) -> PathBuf {
+fn index_path(data: &Path) -> PathBuf {
     let mut name = OsString::from(data);
     name.push(".index");
     name.into()
-}
-
-/// Writes the sidecar of `data`: `offsets` has one entry a record and then the file's size.
-///
-/// # Errors
-/// Why it could not be written.
-pub fn write_index(data: &Path, offsets: &[u64]) -> Result<()> {
-    whole_file::write_file(&index_path(data), |file| {
-        file.write_all(MAGIC)?;
-        file.write_all(&(offsets.len().saturating_sub(1) as u64).to_le_bytes())?;
-        for offset in offsets {
-            file.write_all(&offset.to_le_bytes())?;
-        }
-        Ok(())
-    })
 }
 
 impl Offsets {
@@ -147,6 +131,15 @@ impl Offsets {
     }
 }
 
+/// Writes the sidecar of `data`: `offsets` has one entry a record and then the file's size.
+#[cfg(test)]
+pub fn write_index(data: &Path, offsets: &[u64]) {
+    let count = offsets.len() as u64 - 1;
+    let numbers = [&[count], offsets].concat();
+    let bytes: Vec<u8> = MAGIC.iter().copied().chain(numbers.iter().flat_map(|number| number.to_le_bytes())).collect();
+    std::fs::write(index_path(data), bytes).unwrap();
+}
+
 /// Walks a file from record to record, one in memory at a time, and checks every checksum.
 fn scan(data: &Path) -> Result<Offsets> {
     let context = || format!("cannot read {}", data.display());
@@ -195,7 +188,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, offsets) = file(folder.path());
         let scanned = Offsets::open(&path, *offsets.last().unwrap()).unwrap();
-        write_index(&path, &offsets).unwrap();
+        write_index(&path, &offsets);
         let sidecar = Offsets::open(&path, *offsets.last().unwrap()).unwrap();
         assert!(matches!((&scanned, &sidecar), (Offsets::Scanned(_), Offsets::Sidecar { .. })));
         assert_eq!(ranges(&scanned), [(0, 19), (19, 35), (35, 56)]);
@@ -211,7 +204,7 @@ mod tests {
     fn a_sidecar_of_another_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (path, offsets) = file(folder.path());
-        write_index(&path, &offsets).unwrap();
+        write_index(&path, &offsets);
         let text = format!("{:#}", Offsets::open(&path, 57).unwrap_err());
         assert!(text.contains("ends at byte 56, the file at byte 57") && text.contains("delete it"), "{text}");
         let index = index_path(&path);

@@ -52,18 +52,8 @@ impl ModelFolder {
     /// # Errors
     /// The weights do not have it: what the folder can be used for all the same.
     pub fn require(&self, part: Part, purpose: &str) -> Result<()> {
-        let (name, flag) = match part {
-            Part::Encoder => ("encoder", ""),
-            Part::Pooler => ("pooler", ": use --pooling mean or max"),
-            Part::MlmHead => ("masked language model head (cls.predictions.*)", ""),
-            Part::NspHead => ("next sentence head (cls.seq_relationship.*)", ""),
-        };
-        ensure!(
-            self.loaded.has(part),
-            "{} has no {name}, which {purpose} needs: use a pretraining checkpoint, or train the head with native train --init{flag}",
-            self.path.display()
-        );
-        Ok(())
+        let place = || format!("{} cannot be used for {purpose}", self.path.display());
+        self.loaded.plan.require(part).with_context(place)
     }
 
     /// What is worth knowing before using the model, in a line.

@@ -4,52 +4,37 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clinicalbert_core::tokenizer::{Case, WordPiece};
 use serde::Deserialize;
 
-/// Reads the tokenizer of a model folder: `vocab.txt` with the case that `tokenizer_config.json` or the entries themselves say, else
-/// `tokenizer.json`.
+use crate::prepare::vocabulary;
+
+/// Reads the tokenizer of a model folder, with the case that `tokenizer_config.json` says, else the vocabulary itself.
 ///
 /// # Errors
-/// Neither is there, one is damaged, or the folder asks for lower-casing of a cased vocabulary.
+/// There is none, it is damaged, or the folder asks for lower-casing of a cased vocabulary.
 pub fn read_tokenizer(folder: &Path) -> Result<WordPiece> {
-    let (vocab, json) = (folder.join("vocab.txt"), folder.join("tokenizer.json"));
-    if vocab.is_file() {
-        let asked = asked_case(folder)?;
-        return read_with_case(&vocab, asked);
-    }
+    let tokenizer = vocabulary::load(folder, asked_case(folder)?)?;
+    let has_capitals = |entry: &str| !entry.starts_with('[') && entry.chars().any(char::is_uppercase);
     ensure!(
-        json.is_file(),
-        "{} has neither vocab.txt nor tokenizer.json: put the vocabulary that belongs to the model there",
+        tokenizer.case() == Case::Cased || !tokenizer.vocab_txt().lines().any(has_capitals),
+        "the vocabulary of {} is cased, but the folder asks for lower-casing, which would hide half of it: set \"do_lower_case\": false in \
+         tokenizer_config.json (and \"lowercase\": false in tokenizer.json)",
         folder.display()
     );
-    let bytes = fs::read(&json).with_context(|| format!("cannot read {}", json.display()))?;
-    let tokenizer = WordPiece::from_tokenizer_json(&bytes).with_context(|| json.display().to_string())?;
-    check_case(&tokenizer.vocab_txt(), tokenizer.case(), &json)?;
     Ok(tokenizer)
 }
 
-/// Reads a `vocab.txt` or `tokenizer.json` given by itself, or the folder of one; case as its entries say.
+/// Reads a vocabulary given by itself, or the folder of one; case as its entries say.
 ///
 /// # Errors
 /// As [`read_tokenizer`].
 pub fn read_vocabulary(path: &Path) -> Result<WordPiece> {
-    if path.is_dir() {
-        return read_tokenizer(path);
+    match path.is_dir() {
+        true => read_tokenizer(path),
+        false => vocabulary::load(path, None),
     }
-    if path.extension().is_some_and(|extension| extension == "json") {
-        let bytes = fs::read(path).with_context(|| format!("cannot read the vocabulary {}", path.display()))?;
-        return WordPiece::from_tokenizer_json(&bytes).with_context(|| path.display().to_string());
-    }
-    read_with_case(path, None)
-}
-
-fn read_with_case(vocab: &Path, asked: Option<Case>) -> Result<WordPiece> {
-    let text = fs::read_to_string(vocab).with_context(|| format!("cannot read the vocabulary {}", vocab.display()))?;
-    let case = asked.unwrap_or(if has_capitals(&text) { Case::Cased } else { Case::Uncased });
-    check_case(&text, case, vocab)?;
-    WordPiece::from_vocab(&text, case).with_context(|| vocab.display().to_string())
 }
 
 fn asked_case(folder: &Path) -> Result<Option<Case>> {
@@ -63,22 +48,6 @@ fn asked_case(folder: &Path) -> Result<Option<Case>> {
     Ok(config.do_lower_case.map(|lower| if lower { Case::Uncased } else { Case::Cased }))
 }
 
-fn check_case(vocab: &str, case: Case, file: &Path) -> Result<()> {
-    if case == Case::Uncased && has_capitals(vocab) {
-        bail!(
-            "{} is cased, but the folder asks for lower-casing, which would hide half of it: set \"do_lower_case\": false in \
-             tokenizer_config.json (and \"lowercase\": false in tokenizer.json)",
-            file.display()
-        );
-    }
-    Ok(())
-}
-
-/// Whether an entry other than `[CLS]` and its like has a capital letter.
-fn has_capitals(vocab: &str) -> bool {
-    vocab.lines().any(|entry| !entry.starts_with('[') && entry.chars().any(char::is_uppercase))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,9 +57,9 @@ mod tests {
 
     fn folder(vocab: &str, config: Option<&str>) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("vocab.txt"), vocab).unwrap();
+        std::fs::write(folder.path().join("vocab.txt"), vocab).unwrap();
         if let Some(config) = config {
-            fs::write(folder.path().join("tokenizer_config.json"), config).unwrap();
+            std::fs::write(folder.path().join("tokenizer_config.json"), config).unwrap();
         }
         folder
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use clinicalbert_core::{
     bert::Config,
-    tokenizer::{Case, WordPiece},
+    tokenizer::WordPiece,
     weights::{Tensors, safetensors},
 };
 use serde::Serialize;
@@ -60,23 +60,11 @@ pub fn write_files(folder: &Path, config: &Config, weights: &Tensors, tokenizer:
     })?;
     write_text(&folder.join("vocab.txt"), &tokenizer.vocab_txt())?;
     write_text(&folder.join("tokenizer.json"), &tokenizer.tokenizer_json()?)?;
-    // Both are spelled out: left out, transformers lower-cases a cased model and puts no limit on the length.
+    // Spelled out: left out, transformers lower-cases a cased model and puts no limit on the length.
+    write_text(&folder.join("tokenizer_config.json"), &tokenizer.tokenizer_config_json(config.max_position_embeddings))?;
     let special = json!({
         "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]",
     });
-    let mut tokenizer_config = json!({
-        "tokenizer_class": "BertTokenizer",
-        "do_lower_case": tokenizer.case() == Case::Uncased,
-        "do_basic_tokenize": true,
-        "strip_accents": null,
-        "tokenize_chinese_chars": true,
-        "clean_up_tokenization_spaces": true,
-        "model_max_length": config.max_position_embeddings,
-    });
-    if let (Some(all), Some(special)) = (tokenizer_config.as_object_mut(), special.as_object()) {
-        all.extend(special.clone());
-    }
-    write_json(&folder.join("tokenizer_config.json"), &tokenizer_config)?;
     write_json(&folder.join("special_tokens_map.json"), &special)
 }
 
@@ -90,7 +78,7 @@ fn write_text(file: &Path, text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clinicalbert_core::bert::initialize;
+    use clinicalbert_core::{bert::initialize, tokenizer::Case};
 
     use super::super::ModelFolder;
     use super::*;

@@ -18,6 +18,7 @@ pub mod device;
 pub mod evaluation;
 mod interrupt;
 mod metrics;
+pub mod preparation;
 mod progress;
 mod run;
 pub mod run_folder;

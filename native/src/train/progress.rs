@@ -86,14 +86,6 @@ impl Progress {
             None => eprintln!("{}", line.as_ref()),
         }
     }
-
-    /// Says a line that is worth hearing even with `--quiet`.
-    pub fn warn(&self, line: impl AsRef<str>) {
-        match &self.bar {
-            Some(bar) => bar.println(format!("warning: {}", line.as_ref())),
-            None => eprintln!("warning: {}", line.as_ref()),
-        }
-    }
 }
 
 impl Drop for Progress {

@@ -9,6 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use super::{checkpoint, settings::Settings};
 use crate::whole_file;
 
+/// What may lie in the folder before the run begins: notes that are being prepared for it.
+const PREPARED: [&str; 4] = ["data", ".data.partial", "vocab.txt", "notes.csv.gz"];
+
 /// An open run folder; nobody else trains in it as long as this lives.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -45,11 +48,6 @@ impl RunFolder {
         }
     }
 
-    /// The folder itself.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// One row a logged step.
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
@@ -84,8 +82,13 @@ pub fn check_free(path: &Path) -> Result<()> {
         );
     }
     ensure!(!path.is_file(), "--out {} is a file: choose a folder", path.display());
-    let occupied = path.is_dir() && fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?.next().is_some();
-    ensure!(!occupied, "{} is not empty and holds no run: choose another --out", path.display());
+    if path.is_dir() {
+        for entry in fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))? {
+            let name = entry?.file_name();
+            let ours = PREPARED.iter().any(|prepared| name == *prepared);
+            ensure!(ours, "{} is not empty and holds no run: choose another --out", path.display());
+        }
+    }
     Ok(())
 }
 
