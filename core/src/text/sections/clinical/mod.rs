@@ -15,14 +15,16 @@ use crate::text::mapped::MappedText;
 use crate::text::{Section, Span};
 
 /// A line that may start a section.
-struct Candidate {
+struct Candidate<'note> {
     /// The line without white space at its ends.
     span: Span,
     line: Line,
-    /// Whether it is the first of a paragraph.
-    starts_paragraph: bool,
+    /// The line directly above; `None` for the first of a paragraph.
+    above: Option<&'note str>,
     /// What the last line that is not blank was, if it was a candidate too.
     previous: Option<Line>,
+    /// Whether a ruler stands directly below.
+    underlined: bool,
 }
 
 /// Cuts a note into sections, each with its sentences' texts: the header where it stands alone, rulers, and the rest.
@@ -63,7 +65,7 @@ struct Open {
 }
 
 /// Ends a section at `end` and divides it into the texts of its sentences.
-fn close<'note>(note: &'note str, open: &Open, end: usize, candidates: &[Candidate], cuts: &mut Vec<Cut<'note>>) {
+fn close<'note>(note: &'note str, open: &Open, end: usize, candidates: &[Candidate<'_>], cuts: &mut Vec<Cut<'note>>) {
     let span = Span::new(open.start, end).trimmed(note);
     if span.is_empty() {
         return;
@@ -95,34 +97,56 @@ fn close<'note>(note: &'note str, open: &Open, end: usize, candidates: &[Candida
 const SHORT_RULER: usize = 5;
 
 /// All lines that may start a section, in order.
-fn candidates(note: &str) -> Vec<Candidate> {
-    let mut candidates: Vec<Candidate> = Vec::new();
-    let (mut at, mut starts_paragraph, mut previous) = (0, true, None);
+fn candidates(note: &str) -> Vec<Candidate<'_>> {
+    let mut candidates: Vec<Candidate<'_>> = Vec::new();
+    let (mut at, mut above, mut previous) = (0, None, None);
     for line in note.split('\n') {
         let text = line.trim();
         if text.is_empty() {
-            starts_paragraph = true;
+            above = None;
         } else {
             let kind = classify(text);
-            let start = at + (line.len() - line.trim_start().len());
-            let span = Span::new(start, start + text.len());
             if kind != Line::Text {
-                candidates.push(Candidate { span, line: kind, starts_paragraph, previous });
+                let start = at + (line.len() - line.trim_start().len());
+                let candidate =
+                    Candidate { span: Span::new(start, start + text.len()), line: kind, above, previous, underlined: false };
+                if let (true, Some(header)) = (candidate.underlines(), candidates.last_mut()) {
+                    header.underlined = true;
+                }
+                candidates.push(candidate);
             }
             previous = (kind != Line::Text).then_some(kind);
-            starts_paragraph = false;
+            above = Some(text);
         }
         at += line.len() + 1;
     }
     candidates
 }
 
-impl Candidate {
+impl Candidate<'_> {
+    /// Whether it is a ruler directly below a line that may be a header.
     fn underlines(&self) -> bool {
-        let alone = matches!(self.previous, Some(Line::Header { style: Style::OwnLine | Style::Capitals | Style::Bare, .. }));
-        alone && !self.starts_paragraph
+        let below = matches!(self.previous, Some(Line::Header { style: Style::OwnLine | Style::Capitals | Style::Bare, .. }));
+        self.line == Line::Ruler && below && self.above.is_some()
+    }
+
+    fn starts_paragraph(&self) -> bool {
+        self.above.is_none()
+    }
+
+    /// Whether the line above, if there is one, ends a sentence.
+    fn follows_sentence(&self) -> bool {
+        self.above.is_none_or(|above| above.ends_with(['.', '!', '?']))
+    }
+
+    /// Whether the line above is as long as a line of wrapped prose, and ends no sentence.
+    fn may_continue_prose(&self) -> bool {
+        self.above.is_some_and(|above| above.len() > SHORT_LINE) && !self.follows_sentence()
     }
 }
+
+/// Lines up to this many bytes are not wrapped prose; notes are wrapped at 60 columns or more.
+const SHORT_LINE: usize = 50;
 
 /// What the whole note says about its headers.
 struct Rules {
@@ -135,11 +159,12 @@ struct Rules {
 }
 
 impl Rules {
-    fn of(note: &str, candidates: &[Candidate]) -> Self {
+    fn of(note: &str, candidates: &[Candidate<'_>]) -> Self {
         let small = note.bytes().filter(u8::is_ascii_lowercase).count();
         let capital = note.bytes().filter(u8::is_ascii_uppercase).count();
         let styles = |wanted: &[Style]| {
-            let of = |line| matches!(line, Line::Header { style, known, .. } if wanted.contains(&style) && known > Known::Unknown);
+            let of =
+                |line| matches!(line, Line::Header { style, known, .. } if wanted.contains(&style) && known > Known::Unknown);
             candidates.iter().any(|candidate| of(candidate.line))
         };
         Self {
@@ -151,20 +176,27 @@ impl Rules {
     }
 
     /// Whether a candidate is a header.
-    fn accept(&self, note: &str, candidate: &Candidate) -> bool {
+    fn accept(&self, note: &str, candidate: &Candidate<'_>) -> bool {
         let Line::Header { style, len, known } = candidate.line else { return false };
         let header = Span::new(candidate.span.start, candidate.span.start + len).of(note);
-        let under_own_line = matches!(candidate.previous, Some(Line::Header { style: Style::OwnLine, .. }));
-        match style {
-            Style::OwnLine => known > Known::Unknown || !self.capitals_only || candidate.starts_paragraph,
-            Style::Capitals if known > Known::Unknown => !under_own_line || candidate.starts_paragraph,
-            Style::Capitals => !self.capitals_only && candidate.starts_paragraph && !under_own_line,
-            Style::Bare => candidate.starts_paragraph && !self.has_capitals,
-            Style::InlineCapitals if known > Known::Unknown => true,
-            Style::InlineCapitals => {
-                !self.capitals_only && candidate.starts_paragraph && header.contains(' ') && !is_of_the_body(header)
+        let answers = matches!(candidate.previous, Some(Line::Header { style: Style::OwnLine, .. }));
+        let letters = header.chars().filter(|c| c.is_alphabetic()).count();
+        let has_text = candidate.span.end < note.trim_end().len();
+        match (style, known) {
+            _ if candidate.underlined => true,
+            (Style::OwnLine, Known::Unknown) => candidate.starts_paragraph() || (letters > 2 && !self.capitals_only),
+            (Style::OwnLine, _) => true,
+            (Style::Capitals, Known::Unknown) => {
+                let stands_out = candidate.starts_paragraph() || (letters > 3 && candidate.follows_sentence());
+                stands_out && has_text && !answers && !self.capitals_only
             }
-            Style::Inline => known == Known::Section || !self.has_plain_headers,
+            (Style::Capitals, _) => !answers || candidate.starts_paragraph(),
+            (Style::Bare, _) => !candidate.may_continue_prose() && !self.has_capitals,
+            (Style::InlineCapitals, Known::Unknown) => {
+                candidate.starts_paragraph() && header.contains(' ') && !is_of_the_body(header) && !self.capitals_only
+            }
+            (Style::InlineCapitals, _) => true,
+            (Style::Inline, _) => known == Known::Section || !self.has_plain_headers,
         }
     }
 }
