@@ -94,16 +94,20 @@ fn collapsed(text: &str) -> Option<String> {
     Some(collapsed)
 }
 
-/// Where the first run of white space begins that is not a single blank.
+/// Where the first run of white space begins that is not a single blank, in a text that ends without any.
 fn wide_run(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
     // Only these bytes begin white space: ASCII's own, and the first bytes of U+0085 and U+00A0, U+1680, U+2000 to U+205F, U+3000.
     let may_begin = |b: u8| b <= b' ' || matches!(b, 0xc2 | 0xe1 | 0xe2 | 0xe3);
     let white = |at: usize| text.get(at..).and_then(|rest| rest.chars().next()).is_some_and(char::is_whitespace);
     let mut at = 0;
     loop {
-        at += bytes.get(at..)?.iter().position(|&b| may_begin(b))?;
-        if white(at) && (bytes.get(at) != Some(&b' ') || white(at + 1)) {
+        at += text.as_bytes().get(at..)?.windows(2).position(|pair| match *pair {
+            [b' ', next] => may_begin(next),
+            [byte, _] => may_begin(byte),
+            _ => false,
+        })?;
+        let blank = text.as_bytes().get(at) == Some(&b' ');
+        if white(if blank { at + 1 } else { at }) {
             return Some(at);
         }
         at += 1;

@@ -5,6 +5,9 @@ use super::lexicon::{Known, is_administrative, known};
 /// Headers are short: the longest that is taken for one, in bytes, without what follows its colon.
 const LONGEST: usize = 80;
 
+/// The longest without a colon, in bytes: a longer line is one of wrapped prose.
+const LONGEST_BARE: usize = 60;
+
 /// A header of more words than this is a sentence.
 const MOST_WORDS: usize = 10;
 
@@ -52,7 +55,7 @@ pub(super) fn classify(line: &str) -> Line {
         return Line::Text;
     }
     let Some(colon) = line.bytes().take(LONGEST + 1).position(|b| b == b':') else {
-        return if line.len() <= LONGEST { without_colon(line) } else { Line::Text };
+        return if line.len() <= LONGEST_BARE { without_colon(line) } else { Line::Text };
     };
     let (Some(label), Some(after)) = (line.get(..colon), line.get(colon + 1..)) else { return Line::Text };
     let Some(shape) = shape(label) else {

@@ -152,10 +152,12 @@ const SHORT_LINE: usize = 50;
 struct Rules {
     /// Nearly all letters are capitals, so capitals make no header.
     capitals_only: bool,
-    /// The note has headers in capitals, or on lines of their own.
-    has_plain_headers: bool,
+    /// The note has headers on lines of their own, or in capitals, with a colon.
+    has_colons: bool,
     /// The note has headers in capitals without a colon.
     has_capitals: bool,
+    /// Where the note's visible text ends.
+    end: usize,
 }
 
 impl Rules {
@@ -170,8 +172,9 @@ impl Rules {
         Self {
             // A note of a few headers with short answers has many capitals too, so the bar is high.
             capitals_only: small * 5 < capital,
-            has_plain_headers: styles(&[Style::OwnLine, Style::Capitals, Style::InlineCapitals]),
+            has_colons: styles(&[Style::OwnLine, Style::InlineCapitals]),
             has_capitals: styles(&[Style::Capitals]),
+            end: note.trim_end().len(),
         }
     }
 
@@ -181,14 +184,14 @@ impl Rules {
         let header = Span::new(candidate.span.start, candidate.span.start + len).of(note);
         let answers = matches!(candidate.previous, Some(Line::Header { style: Style::OwnLine, .. }));
         let letters = header.chars().filter(|c| c.is_alphabetic()).count();
-        let has_text = candidate.span.end < note.trim_end().len();
+        let has_text = candidate.span.end < self.end;
         match (style, known) {
             _ if candidate.underlined => true,
             (Style::OwnLine, Known::Unknown) => candidate.starts_paragraph() || (letters > 2 && !self.capitals_only),
             (Style::OwnLine, _) => true,
             (Style::Capitals, Known::Unknown) => {
                 let stands_out = candidate.starts_paragraph() || (letters > 3 && candidate.follows_sentence());
-                stands_out && has_text && !answers && !self.capitals_only
+                stands_out && has_text && !answers && !self.capitals_only && (self.has_capitals || !self.has_colons)
             }
             (Style::Capitals, _) => !answers || candidate.starts_paragraph(),
             (Style::Bare, _) => !candidate.may_continue_prose() && !self.has_capitals,
@@ -196,7 +199,94 @@ impl Rules {
                 candidate.starts_paragraph() && header.contains(' ') && !is_of_the_body(header) && !self.capitals_only
             }
             (Style::InlineCapitals, _) => true,
-            (Style::Inline, _) => known == Known::Section || !self.has_plain_headers,
+            (Style::Inline, _) => known == Known::Section || !(self.has_colons || self.has_capitals),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Titles (empty for none) and what the texts of each section are.
+    fn cut(note: &str) -> Vec<(&str, Vec<String>)> {
+        let title = |cut: &Cut<'_>| cut.section.title.map_or("", |title| title.of(note));
+        sections(note)
+            .iter()
+            .map(|cut| (title(cut), cut.units.iter().map(|unit| unit.text.trim().to_owned()).collect()))
+            .collect()
+    }
+
+    fn titles(note: &str) -> Vec<&str> {
+        cut(note).into_iter().map(|(title, _)| title).collect()
+    }
+
+    #[test]
+    fn lists_keep_every_item_and_answers_stay_under_their_header() {
+        assert_eq!(
+            cut("Past Medical History:\n1. Hypertension\n2. Diabetes\n30 mg given\n\nCAD\n\nALLERGIES:  none\n"),
+            [
+                (
+                    "Past Medical History:",
+                    vec!["Past Medical History:".into(), "1. Hypertension\n2. Diabetes\n30 mg given\n\nCAD".into()]
+                ),
+                ("ALLERGIES:", vec!["ALLERGIES:  none".into()]),
+            ]
+        );
+    }
+
+    #[test]
+    fn administrative_fields_keep_all_lines_and_bear_no_title() {
+        let note = "Admission Date: [**1**] Discharge Date: [**2**]\nmore\n\nSex: F\n\nAllergies:\nNone\n\nAttending: ___.\n\nPlan:\nrest";
+        assert_eq!(titles(note), ["", "Allergies:", "", "Plan:"]);
+        assert_eq!(cut(note)[0].1, ["Admission Date: [**1**] Discharge Date: [**2**]\nmore\n\nSex: F"]);
+        assert_eq!(cut("Admission Date: a Discharge Date: b").len(), 1);
+    }
+
+    #[test]
+    fn blanks_on_a_line_and_carriage_returns_change_nothing() {
+        let plain = "HISTORY\n\nHe fell.\n\nPLAN\n\nRest.";
+        assert_eq!(titles(plain), ["HISTORY", "PLAN"]);
+        for note in [plain.replace('\n', "\r\n"), plain.replace("\n\n", "\n \t\n"), plain.replace('\n', "\n  ")] {
+            assert_eq!(titles(&note), ["HISTORY", "PLAN"], "{note:?}");
+        }
+    }
+
+    #[test]
+    fn three_underscores_break_nothing_and_rulers_close_a_section() {
+        assert_eq!(cut("HPI:\n___ yo M\n___\n"), [("HPI:", vec!["HPI:".to_owned(), "___ yo M\n___".to_owned()])]);
+        let ruled = cut(" Reason: r/o pna\n ________________\n WET READ pending\n FINAL REPORT\n");
+        assert_eq!(ruled[0], ("Reason:", vec!["Reason: r/o pna".to_owned(), "_____".to_owned()]));
+        assert_eq!(ruled[1].0, "");
+        assert_eq!(
+            titles("ADMISSION LABS\n==========\nNa 140\n\nCHRONIC ISSUES:\n------\nnone"),
+            ["ADMISSION LABS", "CHRONIC ISSUES:"]
+        );
+    }
+
+    #[test]
+    fn labels_within_a_section_start_none() {
+        let note =
+            "PHYSICAL EXAM:\nHEENT: clear\nVital signs: stable\n\nLEFT ATRIUM: normal\n• Plan: none\n\nWBC: 8\nNeck\n- supple\n";
+        assert_eq!(titles(note), ["PHYSICAL EXAM:"]);
+    }
+
+    #[test]
+    fn a_header_is_cut_where_its_line_starts() {
+        assert_eq!(titles("Old plan: see Plan: below\nPlan: do it\n"), ["", "Plan:"]);
+    }
+
+    #[test]
+    fn capitals_mean_nothing_among_capitals() {
+        assert_eq!(titles("NURSING NOTE\nPT RESTING.\nRESP CARE\nON VENT\n\nPLAN: MONITOR\nTRANSFER"), ["", "PLAN:"]);
+        assert_eq!(titles("Allergies:\nNKDA\n\nService:\n\nCARDIOLOGY\n\nThe patient was well."), ["Allergies:", ""]);
+    }
+
+    #[test]
+    fn headers_without_a_colon_need_room() {
+        let icu = "Review of systems is unchanged\n   Physical Examination\n   Heart: regular\n";
+        assert_eq!(titles(icu), ["", "Physical Examination"]);
+        let prose = "He was admitted with a long list of complaints, among them his\nPast Medical History\nand so on.";
+        assert_eq!(titles(prose), [""]);
     }
 }
