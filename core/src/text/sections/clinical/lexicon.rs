@@ -68,8 +68,6 @@ const ADMINISTRATIVE: &[&str] = &[
     "attending physician",
     "birth date",
     "completed by",
-    "date of
-    admission",
     "dictated by",
     "discharge date",
     "dob",

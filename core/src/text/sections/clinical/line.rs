@@ -87,9 +87,12 @@ pub(super) fn is_ruler(line: &str) -> bool {
 }
 
 fn without_colon(line: &str) -> Line {
-    let (style, known) = match shape(line) {
-        Some(Shape::Capitals) if !is_answer(line) => (Style::Capitals, known(line)),
-        Some(Shape::Title | Shape::Other) if known(line) == Known::Section => (Style::Bare, Known::Section),
+    let Some(shape) = shape(line) else { return Line::Text };
+    let known = known(line);
+    let style = match shape {
+        Shape::Capitals if !is_answer(line) => Style::Capitals,
+        Shape::Title if known > Known::Unknown => Style::Bare,
+        Shape::Other if known == Known::Section => Style::Bare,
         _ => return Line::Text,
     };
     Line::Header { style, len: line.len(), known }

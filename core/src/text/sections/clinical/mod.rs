@@ -156,6 +156,8 @@ struct Rules {
     has_colons: bool,
     /// The note has headers in capitals without a colon.
     has_capitals: bool,
+    /// The note has headers without a colon that are not in capitals.
+    has_bare: bool,
     /// Where the note's visible text ends.
     end: usize,
 }
@@ -164,16 +166,18 @@ impl Rules {
     fn of(note: &str, candidates: &[Candidate<'_>]) -> Self {
         let small = note.bytes().filter(u8::is_ascii_lowercase).count();
         let capital = note.bytes().filter(u8::is_ascii_uppercase).count();
-        let styles = |wanted: &[Style]| {
-            let of =
-                |line| matches!(line, Line::Header { style, known, .. } if wanted.contains(&style) && known > Known::Unknown);
-            candidates.iter().any(|candidate| of(candidate.line))
+        let has = |wanted: &[Style], least: Known| {
+            candidates.iter().any(|candidate| match candidate.line {
+                Line::Header { style, known, .. } => wanted.contains(&style) && known >= least,
+                _ => false,
+            })
         };
         Self {
             // A note of a few headers with short answers has many capitals too, so the bar is high.
             capitals_only: small * 5 < capital,
-            has_colons: styles(&[Style::OwnLine, Style::InlineCapitals]),
-            has_capitals: styles(&[Style::Capitals]),
+            has_colons: has(&[Style::OwnLine, Style::InlineCapitals], Known::Label),
+            has_capitals: has(&[Style::Capitals], Known::Label),
+            has_bare: has(&[Style::Bare], Known::Section),
             end: note.trim_end().len(),
         }
     }
@@ -194,12 +198,14 @@ impl Rules {
                 stands_out && has_text && !answers && !self.capitals_only && (self.has_capitals || !self.has_colons)
             }
             (Style::Capitals, _) => !answers || candidate.starts_paragraph(),
-            (Style::Bare, _) => !candidate.may_continue_prose() && !self.has_capitals,
+            (Style::Bare, Known::Section) => !candidate.may_continue_prose() && !self.has_capitals,
+            (Style::Bare, _) => candidate.starts_paragraph() && self.has_bare && !self.has_capitals && !self.has_colons,
             (Style::InlineCapitals, Known::Unknown) => {
                 candidate.starts_paragraph() && header.contains(' ') && !is_of_the_body(header) && !self.capitals_only
             }
             (Style::InlineCapitals, _) => true,
-            (Style::Inline, _) => known == Known::Section || !(self.has_colons || self.has_capitals),
+            (Style::Inline, Known::Section) => true,
+            (Style::Inline, _) => !(self.has_colons || self.has_capitals || self.has_bare),
         }
     }
 }
@@ -288,5 +294,7 @@ mod tests {
         assert_eq!(titles(icu), ["", "Physical Examination"]);
         let prose = "He was admitted with a long list of complaints, among them his\nPast Medical History\nand so on.";
         assert_eq!(titles(prose), [""]);
+        assert_eq!(titles("Chief Complaint\n\nFall\n\nResults\nnone\n\nLabs: none"), ["Chief Complaint", "Results"]);
+        assert_eq!(titles("CHIEF COMPLAINT\n\nFall\n\nResults\nnone"), ["CHIEF COMPLAINT"]);
     }
 }
