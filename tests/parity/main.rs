@@ -5,3 +5,5 @@
 
 mod sections;
 mod sentences;
+mod examples;
+mod tokenizer;
