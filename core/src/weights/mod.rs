@@ -11,12 +11,19 @@ use std::collections::BTreeMap;
 
 use crate::{Error, Result};
 
+mod bundle;
+mod cursor;
 mod dtype;
 mod names;
+mod pickle;
+mod pytorch;
 pub mod safetensors;
+mod zip;
 
+pub use bundle::{Bundle, BundleEntry, BundleIndex, CheckpointState, write_bundle};
 pub use dtype::Dtype;
 pub use names::{Loaded, Plan, Slots, Used, load, load_slots};
+pub use pytorch::PyTorch;
 pub use safetensors::{Safetensors, ShardIndex};
 
 #[cfg(target_endian = "big")]
@@ -33,8 +40,8 @@ pub struct HostTensor {
 
 impl HostTensor {
     /// The tensor's transpose if it has two axes, the same values row by row otherwise.
-    pub fn transposed(self) -> Self {
-        let &[rows, columns] = self.shape.as_slice() else { return self };
+    pub fn transposed(&self) -> Self {
+        let &[rows, columns] = self.shape.as_slice() else { return self.clone() };
         let mut data = vec![0.0; self.data.len()];
         // Tiles of 16 × 16 values keep both sides in the cache; a row of a kernel is 3 KB apart from the next.
         for (tile_rows, band) in self.data.chunks(columns.max(1) * TILE).enumerate() {
@@ -112,7 +119,7 @@ mod tests {
         for (rows, columns) in [(1, 1), (3, 2), (17, 40), (33, 16), (0, 4)] {
             let data: Vec<f32> = (0..rows * columns).map(|value| value as f32).collect();
             let tensor = HostTensor { shape: vec![rows, columns], data: data.clone() };
-            let transposed = tensor.clone().transposed();
+            let transposed = tensor.transposed();
             assert_eq!(transposed.shape, [columns, rows]);
             for row in 0..rows {
                 for column in 0..columns {

@@ -120,30 +120,30 @@ impl<'a> Machine<'a> {
     fn step(&mut self, allowed: &[(&str, &str)]) -> Step<Option<Id>> {
         let opcode = self.input.u8().ok_or(CUT)?;
         match opcode {
-            b'.' => return Ok(Some(self.pop()?)),                           // STOP
-            0x80 => drop(self.input.u8().ok_or(CUT)?),                      // PROTO
-            0x95 => drop(self.input.u64().ok_or(CUT)?),                     // FRAME
-            b'(' => self.marks.push(self.stack.len()),                      // MARK
-            b'0' => drop(self.pop()?),                                      // POP
-            b'1' => drop(self.pop_mark()?),                                 // POP_MARK
-            b'2' => self.stack.push(self.top()?),                           // DUP
-            b'N' => self.push(Value::None),                                 // NONE
-            0x88 => self.push(Value::Bool(true)),                           // NEWTRUE
-            0x89 => self.push(Value::Bool(false)),                          // NEWFALSE
-            b'K' => self.number(|input| input.u8().map(i64::from))?,        // BININT1
-            b'M' => self.number(|input| input.u16().map(i64::from))?,       // BININT2
+            b'.' => return Ok(Some(self.pop()?)),                     // STOP
+            0x80 => drop(self.input.u8().ok_or(CUT)?),                // PROTO
+            0x95 => drop(self.input.u64().ok_or(CUT)?),               // FRAME
+            b'(' => self.marks.push(self.stack.len()),                // MARK
+            b'0' => drop(self.pop()?),                                // POP
+            b'1' => drop(self.pop_mark()?),                           // POP_MARK
+            b'2' => self.stack.push(self.top()?),                     // DUP
+            b'N' => self.push(Value::None),                           // NONE
+            0x88 => self.push(Value::Bool(true)),                     // NEWTRUE
+            0x89 => self.push(Value::Bool(false)),                    // NEWFALSE
+            b'K' => self.number(|input| input.u8().map(i64::from))?,  // BININT1
+            b'M' => self.number(|input| input.u16().map(i64::from))?, // BININT2
             b'J' => self.number(|input| input.array().map(|bytes| i32::from_le_bytes(bytes).into()))?, // BININT
-            0x8a => self.long(|input| input.u8().map(u64::from))?,          // LONG1
-            0x8b => self.long(|input| input.u32().map(u64::from))?,         // LONG4
+            0x8a => self.long(|input| input.u8().map(u64::from))?,    // LONG1
+            0x8b => self.long(|input| input.u32().map(u64::from))?,   // LONG4
             b'G' => {
                 // BINFLOAT
                 let value = self.input.array().map(f64::from_be_bytes).ok_or(CUT)?;
                 self.push(Value::Float(value));
             }
-            b'X' | b'T' => self.text(|input| input.u32().map(u64::from))?,  // BINUNICODE, BINSTRING
-            0x8c | b'U' => self.text(|input| input.u8().map(u64::from))?,   // SHORT_BINUNICODE, SHORT_BINSTRING
-            b'B' => self.bytes(|input| input.u32().map(u64::from))?,        // BINBYTES
-            b'C' => self.bytes(|input| input.u8().map(u64::from))?,         // SHORT_BINBYTES
+            b'X' | b'T' => self.text(|input| input.u32().map(u64::from))?, // BINUNICODE, BINSTRING
+            0x8c | b'U' => self.text(|input| input.u8().map(u64::from))?,  // SHORT_BINUNICODE, SHORT_BINSTRING
+            b'B' => self.bytes(|input| input.u32().map(u64::from))?,       // BINBYTES
+            b'C' => self.bytes(|input| input.u8().map(u64::from))?,        // SHORT_BINBYTES
             b'c' => {
                 // GLOBAL
                 let (module, name) = (self.input.line().ok_or(CUT)?, self.input.line().ok_or(CUT)?);
@@ -158,9 +158,9 @@ impl<'a> Machine<'a> {
                 };
                 self.push(global(module, name, allowed)?);
             }
-            b'}' => self.push(Value::Dict(vec![])),                         // EMPTY_DICT
-            b']' => self.push(Value::List(vec![])),                         // EMPTY_LIST
-            b')' => self.push(Value::Tuple(vec![])),                        // EMPTY_TUPLE
+            b'}' => self.push(Value::Dict(vec![])),  // EMPTY_DICT
+            b']' => self.push(Value::List(vec![])),  // EMPTY_LIST
+            b')' => self.push(Value::Tuple(vec![])), // EMPTY_TUPLE
             b't' => {
                 // TUPLE
                 let parts = self.pop_mark()?;

@@ -22,7 +22,10 @@ impl Entry<'_> {
         if found == self.crc32 {
             return Ok(());
         }
-        Err(error(format!("{name}: CRC-32 {found:08x}, expected {:08x}; the file is damaged, copy or download it again", self.crc32)))
+        Err(error(format!(
+            "{name}: CRC-32 {found:08x}, expected {:08x}; the file is damaged, copy or download it again",
+            self.crc32
+        )))
     }
 }
 
@@ -41,7 +44,8 @@ pub(super) fn entries(bytes: &[u8]) -> Result<BTreeMap<&str, Entry<'_>>> {
         if header.method != 0 || header.flags & 1 != 0 {
             return Err(error(format!("entry {name:?} is compressed or encrypted; torch.save writes neither")));
         }
-        let bytes = header.values(bytes).ok_or_else(|| error(format!("entry {name:?} lies outside the file, which is cut short")))?;
+        let bytes =
+            header.values(bytes).ok_or_else(|| error(format!("entry {name:?} lies outside the file, which is cut short")))?;
         if entries.insert(name, Entry { bytes, crc32: header.crc32 }).is_some() {
             return Err(error(format!("two entries are called {name:?}")));
         }
