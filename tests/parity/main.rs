@@ -4,3 +4,4 @@
 //! `skipped: needs ../shared/…` and passes.
 
 mod sections;
+mod weights;

@@ -5,8 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+mod description;
+mod view;
+
+use description::{Reference, Storages, describe};
+use view::View;
+
 use super::{
-    Dtype, HostTensor, Listing, WeightsFile, check_not_something_else,
+    HostTensor, Listing, WeightsFile, check_not_something_else,
     cursor::Cursor,
     elements,
     pickle::{Pickle, Value},
@@ -43,17 +49,6 @@ const PROTOCOL: i64 = 1001;
 #[derive(Debug)]
 pub struct PyTorch<'a> {
     tensors: BTreeMap<String, View<'a>>,
-}
-
-/// A tensor as a view of its storage.
-#[derive(Debug)]
-struct View<'a> {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    /// Distance of neighbours along every axis, in values.
-    strides: Vec<usize>,
-    /// The storage from the first value on.
-    bytes: &'a [u8],
 }
 
 impl<'a> PyTorch<'a> {
@@ -183,189 +178,10 @@ impl WeightsFile for PyTorch<'_> {
     }
 }
 
-impl View<'_> {
-    /// Row-major values; `None` if they are no floating-point numbers.
-    fn read(&self) -> Option<HostTensor> {
-        let shape = self.shape.clone();
-        let size = self.dtype.size()?;
-        let length = elements(&shape)?;
-        if let &[rows, columns] = shape.as_slice()
-            && self.strides == [1, rows]
-        {
-            let data = self.dtype.decode(self.bytes.get(..length * size)?)?;
-            return Some(HostTensor { shape: vec![columns, rows], data }.transposed());
-        }
-        if self.strides == row_major(&shape) {
-            return Some(HostTensor { shape, data: self.dtype.decode(self.bytes.get(..length * size)?)? });
-        }
-        // Any other view, value by value: `index` counts through the axes, the last one fastest.
-        let mut ordered = Vec::with_capacity(length * size);
-        let mut index = vec![0; shape.len()];
-        for _ in 0..length {
-            let at: usize = index.iter().zip(&self.strides).map(|(index, stride)| index * stride).sum();
-            ordered.extend_from_slice(self.bytes.get(at * size..)?.get(..size)?);
-            for (index, length) in index.iter_mut().zip(&shape).rev() {
-                *index += 1;
-                if *index < *length {
-                    break;
-                }
-                *index = 0;
-            }
-        }
-        Some(HostTensor { shape, data: self.dtype.decode(&ordered)? })
-    }
-}
-
-/// Strides of a tensor whose values lie one after the other. (Only a tensor without values has lengths whose product overflows.)
-fn row_major(shape: &[usize]) -> Vec<usize> {
-    let mut next = 1_usize;
-    let mut strides: Vec<_> = shape
-        .iter()
-        .rev()
-        .map(|length| {
-            let stride = next;
-            next = next.wrapping_mul(*length);
-            stride
-        })
-        .collect();
-    strides.reverse();
-    strides
-}
-
-/// The storages' bytes by key.
-type Storages<'a> = BTreeMap<&'a str, &'a [u8]>;
-
-/// What a pickle says of a storage.
-#[derive(Debug, Clone, Copy)]
-struct Reference<'a> {
-    dtype: Dtype,
-    key: &'a str,
-    /// In values.
-    length: usize,
-    /// First value of a view of the storage (torch < 0.4).
-    offset: usize,
-}
-
-impl<'a> Reference<'a> {
-    fn bytes(&self) -> Option<usize> {
-        self.length.checked_mul(self.dtype.size()?)
-    }
-
-    /// From `('storage', type, key, location, length[, view])`, where view is `None` or `(key, offset, length)`.
-    fn read(pickle: &Pickle<'a>, value: &Value<'a>) -> Option<Self> {
-        let Value::Persistent(description) = value else { return None };
-        let parts = pickle.sequence(pickle.get(*description))?;
-        let (&[Value::Text("storage"), Value::Global("torch", storage), Value::Text(key), _, Value::Int(length)], view) =
-            parts.split_first_chunk()?
-        else {
-            return None;
-        };
-        let offset = match view {
-            [] | [Value::None] => 0,
-            [view] => match pickle.sequence(view)?.as_slice() {
-                [_, Value::Int(offset), _] => usize::try_from(*offset).ok()?,
-                _ => return None,
-            },
-            _ => return None,
-        };
-        Some(Self { dtype: storage_dtype(storage)?, key, length: usize::try_from(*length).ok()?, offset })
-    }
-}
-
-fn storage_dtype(name: &str) -> Option<Dtype> {
-    Some(match name {
-        "BFloat16Storage" => Dtype::Bf16,
-        "BoolStorage" => Dtype::Bool,
-        "ByteStorage" => Dtype::U8,
-        "CharStorage" => Dtype::I8,
-        "DoubleStorage" => Dtype::F64,
-        "FloatStorage" => Dtype::F32,
-        "HalfStorage" => Dtype::F16,
-        "IntStorage" => Dtype::I32,
-        "LongStorage" => Dtype::I64,
-        "ShortStorage" => Dtype::I16,
-        _ => return None,
-    })
-}
-
-/// A tensor as the pickle describes it.
-struct Description<'a> {
-    storage: Reference<'a>,
-    offset: i64,
-    shape: Vec<i64>,
-    strides: Vec<i64>,
-}
-
-/// The call that rebuilds a tensor, if `value` is one.
-fn describe<'a>(pickle: &Pickle<'a>, value: &Value<'a>) -> Option<Description<'a>> {
-    let (function, arguments) = call(pickle, value)?;
-    match (function, arguments.as_slice()) {
-        // A parameter is a tensor with a flag.
-        ("_rebuild_parameter", [tensor, ..]) => match call(pickle, tensor)? {
-            ("_rebuild_parameter", _) => None,
-            _ => describe(pickle, tensor),
-        },
-        ("_rebuild_tensor" | "_rebuild_tensor_v2", [storage, Value::Int(offset), shape, strides, ..]) => Some(Description {
-            storage: Reference::read(pickle, storage)?,
-            offset: *offset,
-            shape: integers(pickle, shape)?,
-            strides: integers(pickle, strides)?,
-        }),
-        _ => None,
-    }
-}
-
-fn call<'p, 'a>(pickle: &'p Pickle<'a>, value: &Value<'a>) -> Option<(&'a str, Vec<&'p Value<'a>>)> {
-    let Value::Call { function, arguments, .. } = value else { return None };
-    let Value::Global(_, function) = pickle.get(*function) else { return None };
-    Some((function, pickle.sequence(pickle.get(*arguments))?))
-}
-
-/// A tuple of integers, or `torch.Size` of one.
-fn integers<'a>(pickle: &Pickle<'a>, value: &Value<'a>) -> Option<Vec<i64>> {
-    let sequence = match call(pickle, value) {
-        Some(("Size", arguments)) => pickle.sequence(arguments.first()?)?,
-        _ => pickle.sequence(value)?,
-    };
-    sequence.into_iter().map(|value| if let Value::Int(value) = value { Some(*value) } else { None }).collect()
-}
-
 /// The storages of all tensors of a state dict.
 fn references<'a>(pickle: &Pickle<'a>) -> Result<Vec<Reference<'a>>> {
     let pairs = pickle.pairs(pickle.root()).ok_or_else(|| error("expected a state dict (names and tensors)"))?;
     Ok(pairs.into_iter().filter_map(|(_, value)| Some(describe(pickle, value)?.storage)).collect())
-}
-
-impl<'a> Description<'a> {
-    fn view(self, name: &str, storages: &Storages<'a>) -> Result<View<'a>> {
-        let Self { storage, offset, shape, strides } = self;
-        let fits = |bytes: &'a [u8]| -> Option<View<'a>> {
-            let positive = |values: &[i64]| values.iter().map(|value| usize::try_from(*value).ok()).collect::<Option<Vec<_>>>();
-            let (shape, strides) = (positive(&shape)?, positive(&strides)?);
-            let first = storage.offset.checked_add(usize::try_from(offset).ok()?)?;
-            let length = elements(&shape)?;
-            // Views that repeat values could be of any length; weights have none.
-            if shape.len() != strides.len() || length > storage.length {
-                return None;
-            }
-            let mut last = first;
-            for (length, stride) in shape.iter().zip(&strides).filter(|_| length > 0) {
-                last = (length - 1).checked_mul(*stride)?.checked_add(last)?;
-            }
-            let inside = length == 0 && first <= storage.length || last < storage.length;
-            let bytes = bytes.get(first.checked_mul(storage.dtype.size()?)?..)?;
-            inside.then_some(View { dtype: storage.dtype, shape, strides, bytes })
-        };
-        let bytes =
-            storages.get(storage.key).ok_or_else(|| tensor_error(name, format!("its storage {} is missing", storage.key)))?;
-        fits(bytes).ok_or_else(|| {
-            let reason = format!(
-                "shape {shape:?} with strides {strides:?} from value {offset} does not fit its storage {} of {} values",
-                storage.key, storage.length
-            );
-            tensor_error(name, reason)
-        })
-    }
 }
 
 fn error(reason: impl std::fmt::Display) -> Error {
