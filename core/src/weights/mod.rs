@@ -87,13 +87,31 @@ pub trait WeightsFile {
     fn read(&self, name: &str) -> Result<HostTensor>;
 }
 
-/// The number of values of a shape, or `None` if it does not fit the machine.
+/// Most axes of a tensor; BERT's have two. Keeps hostile shapes out of error messages.
+const MAX_AXES: usize = 8;
+
+/// The number of values of a shape, or `None` if it has too many axes or does not fit the machine.
 fn elements(shape: &[usize]) -> Option<usize> {
+    if shape.len() > MAX_AXES {
+        return None;
+    }
     shape.iter().try_fold(1_usize, |product, length| product.checked_mul(*length))
 }
 
 fn tensor_error(name: &str, reason: impl Into<String>) -> Error {
-    Error::Tensor { name: name.into(), reason: reason.into() }
+    let shown = name
+        .char_indices()
+        .nth(MAX_SHOWN)
+        .map_or_else(|| name.to_owned(), |(end, _)| format!("{}…", name.get(..end).unwrap_or("")));
+    Error::Tensor { name: shown, reason: reason.into() }
+}
+
+/// Most characters of a name in an error message.
+const MAX_SHOWN: usize = 120;
+
+/// A shape in an error message.
+fn show<T: std::fmt::Debug>(shape: &[T]) -> String {
+    if shape.len() > MAX_AXES { format!("of {} axes", shape.len()) } else { format!("{shape:?}") }
 }
 
 /// Says what bytes are that are often found in place of a weights file.
@@ -128,6 +146,14 @@ mod tests {
             }
             assert_eq!(transposed.transposed(), tensor);
         }
+    }
+
+    #[test]
+    fn errors_stay_short_whatever_the_file_says() {
+        assert_eq!(tensor_error("x", "y").to_string(), "tensor x: y");
+        assert!(tensor_error(&"é".repeat(1 << 20), "y").to_string().len() < 300);
+        assert_eq!((elements(&[2, 3]), elements(&[0; 9])), (Some(6), None));
+        assert_eq!((show(&[2, 3]), show(&[0; 9])), ("[2, 3]".into(), "of 9 axes".into()));
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! TensorFlow's checkpoint format since 2017, the "V2 tensor bundle": a sorted table of names (`PREFIX.index`) and raw values
 //! (`PREFIX.data-00000-of-00001`, perhaps in several shards). There is no other Rust reader or writer.
 
-use std::collections::BTreeMap;
-
-use super::{Dtype, HostTensor, Listing, WeightsFile, check_not_something_else, elements, tensor_error};
-use crate::Result;
-
 mod message;
 mod state;
 mod table;
 mod table_writer;
 mod writer;
+
+use std::collections::BTreeMap;
+
+use super::{Dtype, HostTensor, Listing, WeightsFile, check_not_something_else, elements, show, tensor_error};
+use crate::Result;
 
 use message::{Header, Unusable};
 use table::{error, masked};
@@ -52,8 +52,9 @@ impl BundleIndex {
                 _ => tensor_error(name, "its entry in the index is damaged"),
             })?;
             let expected = elements(&entry.shape).zip(entry.dtype.size()).and_then(|(length, size)| length.checked_mul(size));
-            if entry.dtype != Dtype::Other && expected.and_then(|size| u64::try_from(size).ok()) != Some(entry.size) {
-                let reason = format!("shape {:?} of {} does not fill its {} bytes", entry.shape, entry.dtype, entry.size);
+            let readable = entry.dtype != Dtype::Other;
+            if readable && expected.and_then(|size| u64::try_from(size).ok()) != Some(entry.size) {
+                let reason = format!("shape {} of {} does not fill its {} bytes", show(&entry.shape), entry.dtype, entry.size);
                 return Err(tensor_error(name, reason));
             }
             entries.insert(name.to_owned(), entry);

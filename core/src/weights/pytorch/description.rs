@@ -8,7 +8,7 @@ use crate::{
     weights::{
         Dtype, elements,
         pickle::{Pickle, Value},
-        tensor_error,
+        show, tensor_error,
     },
 };
 
@@ -134,8 +134,11 @@ impl<'a> Description<'a> {
             storages.get(storage.key).ok_or_else(|| tensor_error(name, format!("its storage {} is missing", storage.key)))?;
         fits(bytes).ok_or_else(|| {
             let reason = format!(
-                "shape {shape:?} with strides {strides:?} from value {offset} does not fit its storage {} of {} values",
-                storage.key, storage.length
+                "shape {} with strides {} from value {offset} does not fit its storage {} of {} values",
+                show(&shape),
+                show(&strides),
+                storage.key,
+                storage.length
             );
             tensor_error(name, reason)
         })

@@ -3,10 +3,10 @@
 //! Tensors are views of storages: several may share one (the tied decoder), and a kernel converted from TensorFlow is a transposed
 //! view with strides (1, rows). A reader that ignores strides gets wrong weights without noticing.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 mod description;
 mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use description::{Reference, Storages, describe};
 use view::View;
