@@ -7,3 +7,4 @@ mod sections;
 mod sentences;
 mod examples;
 mod tokenizer;
+mod weights;
