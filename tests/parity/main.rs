@@ -8,3 +8,4 @@ mod sentences;
 mod examples;
 mod tokenizer;
 mod weights;
+mod bert;
