@@ -98,7 +98,7 @@ pub fn prepare(settings: &Settings, progress: &Progress) -> Result<Summary> {
     ensure!(settings.shards > 0, "--shards must be at least 1");
     ensure!((0.0..1.0).contains(&settings.holdout), "--holdout must be from 0 to below 1, found {}", settings.holdout);
     let tokenizer = vocabulary::load(&settings.vocab, settings.case)?;
-    let vocabulary = vocabulary::for_examples(&tokenizer);
+    let vocabulary = tokenizer.vocabulary();
     let record = summary::SettingsRecord::new(settings, &tokenizer);
     let fingerprint = summary::fingerprint(settings, &record)?;
     if let Some(finished) = finished(&settings.out, &fingerprint)? {
@@ -120,7 +120,7 @@ pub fn prepare(settings: &Settings, progress: &Progress) -> Result<Summary> {
             let example_settings = examples::Settings { dupe_factor: passes, ..settings.examples.clone() };
             let target = if name == "train" { work.result() } else { work.result().join(name) };
             let shards = if name == "train" { settings.shards } else { 1 };
-            let making = instances::Making { store: &store, settings: &example_settings, vocabulary: &vocabulary };
+            let making = instances::Making { store: &store, settings: &example_settings, vocabulary: &vocabulary, vocab_size: tokenizer.vocab_size() };
             stages.push(making.make(progress)?);
             let (count, stage) = shards::write(&making, &target, shards, settings.threads, progress)?;
             *made = count;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clinicalbert_core::Error;
 use clinicalbert_core::examples::corpus::{decode_ignoring_errors, line_text};
 use clinicalbert_core::text::{SplitOptions, split_note};
-use clinicalbert_core::tokenizer::WordPiece;
+use clinicalbert_core::tokenizer::{Encoder, WordPiece};
 
 use super::ledger::{Line, Outcome};
 use super::rows::InputRow;
@@ -55,7 +55,7 @@ pub struct Document {
 
 /// Works on batches.
 pub struct TextWorker<'a> {
-    tokenizer: &'a WordPiece,
+    encoder: Encoder<'a>,
     split: SplitOptions,
     wide_ids: bool,
     unknown: u32,
@@ -68,7 +68,7 @@ impl<'a> TextWorker<'a> {
     /// A worker with its own memory.
     pub fn new(tokenizer: &'a WordPiece, split: SplitOptions, wide_ids: bool) -> Self {
         Self {
-            tokenizer,
+            encoder: tokenizer.encoder(),
             split,
             wide_ids,
             unknown: tokenizer.special().unknown,
@@ -167,7 +167,7 @@ impl<'a> TextWorker<'a> {
 
     fn sentence(&mut self, text: &str, line: &mut Line) -> Result<()> {
         self.ids.clear();
-        self.tokenizer.append_ids(text, &mut self.ids)?;
+        self.encoder.append_ids(text, &mut self.ids)?;
         if self.ids.is_empty() {
             return Ok(());
         }
@@ -191,11 +191,10 @@ impl<'a> TextWorker<'a> {
     fn count_unknown_characters(&mut self, text: &str) {
         let mut encoded = [0; 4];
         for character in text.chars().filter(|character| !character.is_whitespace() && !character.is_ascii_alphanumeric()) {
-            let tokenizer = self.tokenizer;
             let known = *self.known_characters.entry(character).or_insert_with(|| {
                 let mut ids = Vec::new();
-                let told = tokenizer.append_ids(character.encode_utf8(&mut encoded), &mut ids);
-                told.is_err() || !ids.contains(&tokenizer.special().unknown)
+                let told = self.encoder.append_ids(character.encode_utf8(&mut encoded), &mut ids);
+                told.is_err() || !ids.contains(&self.unknown)
             });
             if !known {
                 *self.result.unknown_characters.entry(character).or_default() += 1;
