@@ -6,6 +6,7 @@
 
 mod cli;
 mod commands;
+mod synthetic;
 #[allow(dead_code, reason = "used by the commands as they land")]
 mod whole_file;
 

@@ -1,5 +1,6 @@
 //! From the text of one note to its sections and sentences, with byte offsets into the original at every stage.
 
+pub mod sentences;
 mod span;
 
 pub use span::Span;
