@@ -69,9 +69,10 @@ pub fn with_google_spellings(arguments: impl Iterator<Item = OsString>) -> impl 
 }
 
 /// Where notes come from and which of their columns matter; shared by every command that reads notes.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct NotesInput {
-    /// Files of notes: CSV (also .gz), as MIMIC distributes them or with the columns named below
+    /// Notes: CSV, TSV or JSON lines (also .gz, .zst) as MIMIC distributes them or with the columns named below, text files, folders
+    /// of them, patterns such as `notes/*.csv.gz`, `-` for standard input
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub notes: Vec<PathBuf>,
     /// Column that holds the text; TEXT in either case if not given
@@ -86,4 +87,16 @@ pub struct NotesInput {
     /// Column that holds the category; CATEGORY or note_type if not given
     #[arg(long, value_name = "NAME")]
     pub category_column: Option<String>,
+    /// Take only notes of this category; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub category: Vec<String>,
+    /// Take notes that are marked as errors (ISERROR) too
+    #[arg(long)]
+    pub include_errors: bool,
+    /// Take only rows with this value in this column; may be given several times, all must hold
+    #[arg(long = "where", value_name = "COLUMN=VALUE")]
+    pub conditions: Vec<String>,
+    /// Stop after so many notes
+    #[arg(long, value_name = "N")]
+    pub max_notes: Option<u64>,
 }

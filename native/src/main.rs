@@ -6,6 +6,10 @@
 
 mod cli;
 mod commands;
+mod mapped_file;
+mod notes;
+mod ordered;
+mod prepare;
 mod synthetic;
 #[allow(dead_code, reason = "used by the commands as they land")]
 mod whole_file;

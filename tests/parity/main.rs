@@ -2,3 +2,5 @@
 //!
 //! The stored outputs lie in `../shared` beside the checkout. Where they are absent a test says
 //! `skipped: needs ../shared/…` and passes.
+
+mod sections;

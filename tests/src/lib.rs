@@ -1,5 +1,7 @@
 //! What the end-to-end and parity tests share: where reference data lies and how to read it.
 
+pub mod quality;
+
 use std::path::PathBuf;
 
 /// A file or folder of the reference data beside the checkout, or `None`, with a line saying that the test is skipped.

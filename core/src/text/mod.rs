@@ -1,15 +1,20 @@
 //! From the text of one note to its sections and sentences, with byte offsets into the original at every stage.
 
+mod mapped;
+mod placeholders;
+mod sections;
 pub mod sentences;
 mod span;
+mod split;
 
+pub use placeholders::placeholders;
+pub use sentences::sentence_spans;
 pub use span::Span;
+pub use split::split_note;
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-
-use crate::Result;
 
 /// Which rules cut a note into sections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,19 +53,25 @@ pub struct SplitOptions {
 
 /// A section of a note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Section {
-    /// The header as it stands in the note, colon included; `None` for text before the first header.
+pub struct Section<'note> {
+    /// The header as it stands in the note, colon included; `None` for text under no header: before the first one, after a
+    /// ruler, and administrative fields such as `Attending:`. With the original's rules a section is one of its segments.
     pub title: Option<Span>,
     /// The whole section, header included, white space at both ends excluded.
     pub span: Span,
+    /// The text of the section: that of the span, but altered as the original program alters it with its rules.
+    pub text: Cow<'note, str>,
 }
 
 /// A sentence of a note, as the next stage of the pipeline sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentence<'note> {
-    /// The text handed on: the original's line breaks are blanks here, so it stands on one line.
+    /// The text handed on, on one line: line breaks are blanks. With [`Splitter::Clinical`] and [`Splitter::None`] every run
+    /// of white space is one blank and the ends are bare. With the original's rules all other white space is kept; with
+    /// [`SentenceRules::OriginalRules`] too, also what the original leaves at the ends. (A blank sentence, which splits a
+    /// document in the original's output, takes its statistical parser: the rules alone never make one.)
     pub text: Cow<'note, str>,
-    /// Where it lies in the note.
+    /// Where it lies in the note, white space at both ends excluded.
     pub span: Span,
     /// Number of its section in [`SplitNote::sections`].
     pub section: usize,
@@ -70,18 +81,9 @@ pub struct Sentence<'note> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SplitNote<'note> {
     /// Sections in the order of the note.
-    pub sections: Vec<Section>,
+    pub sections: Vec<Section<'note>>,
     /// Sentences in the order of the note; none is blank.
     pub sentences: Vec<Sentence<'note>>,
     /// De-identification placeholders: `[** … **]` and `___`.
     pub placeholders: Vec<Span>,
-}
-
-/// Cuts a note into sections and sentences.
-///
-/// # Errors
-/// [`crate::Error::LostByOriginalRules`] only with [`Splitter::Faithful`], where the original program loses the note.
-pub fn split_note(text: &str, options: SplitOptions) -> Result<SplitNote<'_>> {
-    let _ = (text, options);
-    Ok(SplitNote::default())
 }
