@@ -31,7 +31,10 @@ fn killed_at_fifty_moments_it_ends_with_the_bytes_of_an_undisturbed_run() {
     let prepare = |out: &str| {
         let flags = ["--holdout", "0.1", "--shards", "4", "--dupe-factor", "2", "--checkpoint-every", "100", "--quiet"];
         let mut command = Command::new(assert_cmd::cargo::cargo_bin("native"));
-        command.current_dir(folder.path()).args(["prepare", "--notes", "notes.csv.gz", "--vocab", "vocab.txt", "--out", out]).args(flags);
+        command
+            .current_dir(folder.path())
+            .args(["prepare", "--notes", "notes.csv.gz", "--vocab", "vocab.txt", "--out", out])
+            .args(flags);
         command.stderr(Stdio::inherit());
         command
     };

@@ -224,7 +224,13 @@ fn settings(arguments: &Arguments, common: &Common) -> Result<Settings> {
 fn table(summary: &Summary) -> String {
     let counts = &summary.counts;
     let mut lines = vec![("rows read".to_owned(), counts.rows_read)];
-    lines.extend(counts.outcomes.iter().filter(|(_, count)| **count > 0).map(|(outcome, count)| (format!("  {}", outcome.name().replace('_', " ")), *count)));
+    lines.extend(
+        counts
+            .outcomes
+            .iter()
+            .filter(|(_, count)| **count > 0)
+            .map(|(outcome, count)| (format!("  {}", outcome.name().replace('_', " ")), *count)),
+    );
     for (name, count) in [
         ("sections", counts.sections),
         ("sentences", counts.sentences),

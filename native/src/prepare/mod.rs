@@ -129,7 +129,12 @@ pub fn prepare(settings: &Settings, progress: &Progress) -> Result<Summary> {
             let example_settings = examples::Settings { dupe_factor: passes, ..settings.examples.clone() };
             let target = if name == "train" { work.result() } else { work.result().join(name) };
             let shards = if name == "train" { settings.shards } else { 1 };
-            let making = instances::Making { store: &store, settings: &example_settings, vocabulary: &vocabulary, vocab_size: tokenizer.vocab_size() };
+            let making = instances::Making {
+                store: &store,
+                settings: &example_settings,
+                vocabulary: &vocabulary,
+                vocab_size: tokenizer.vocab_size(),
+            };
             stages.push(making.make(progress)?);
             let (count, stage) = shards::write(&making, &target, shards, settings.threads, progress)?;
             *made = count;

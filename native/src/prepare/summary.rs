@@ -295,7 +295,8 @@ pub fn write(summary: &Summary, tokenizer: &WordPiece, work: &WorkFolder) -> Res
 /// There is none, or it is no summary.
 pub fn read(folder: &Path) -> Result<Summary> {
     let path = if folder.is_file() { folder.to_owned() } else { folder.join("summary.json") };
-    let bytes = fs::read(&path).with_context(|| format!("cannot read {}: expected a folder that native prepare made", path.display()))?;
+    let bytes =
+        fs::read(&path).with_context(|| format!("cannot read {}: expected a folder that native prepare made", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{} is no summary of a preparation", path.display()))
 }
 
