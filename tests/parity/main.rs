@@ -3,14 +3,9 @@
 //! The stored outputs lie in `../shared` beside the checkout. Where they are absent a test says
 //! `skipped: needs ../shared/…` and passes.
 
-<<<<<<< HEAD
-mod sections;
-mod bert;
-=======
 mod bert;
 mod examples;
 mod sections;
 mod sentences;
 mod tokenizer;
 mod weights;
->>>>>>> main
