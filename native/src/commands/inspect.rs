@@ -13,6 +13,9 @@ use crate::cli::Common;
 use crate::dataset::Dataset;
 use crate::model_folder::{self, ModelFolder};
 
+/// Keys in the order in which a reader wants them.
+type Report = Vec<(String, Value)>;
+
 /// Flags.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -37,7 +40,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         Kind::Examples => examples(path)?,
     };
     match common.json {
-        true => println!("{}", Value::Object(report)),
+        true => println!("{}", Value::Object(report.into_iter().collect())),
         false => print!("{}", text(&report)),
     }
     Ok(Answer::Yes)
@@ -67,29 +70,40 @@ fn kind(path: &Path) -> Result<Kind> {
     }
 }
 
-fn model(path: &Path, with_tensors: bool) -> Result<Map<String, Value>> {
+fn model(path: &Path, with_tensors: bool) -> Result<Report> {
     let folder = ModelFolder::read(path)?;
     let plan = &folder.loaded.plan;
     let count = |part: Part| -> usize {
-        parameters(&folder.config).iter().filter(|row| row.part == part && folder.loaded.tensors.contains_key(&row.name)).map(|row| row.elements()).sum()
+        parameters(&folder.config)
+            .iter()
+            .filter(|row| row.part == part && folder.loaded.tensors.contains_key(&row.name))
+            .map(|row| row.elements())
+            .sum()
     };
     let can = |part: Part| if plan.has(part) { "yes" } else { "no, the head is missing" };
-    let mut report = Map::new();
-    let mut put = |key: &str, value: Value| {
-        report.insert(key.into(), value);
-    };
+    let mut report = Report::new();
+    let mut put = |key: &str, value: Value| report.push((key.into(), value));
     put("model", json!(folder.path));
     put("summary", json!(folder.describe()));
     put("config", serde_json::from_str(&serde_json::to_string(&folder.config)?)?);
-    put("parameters", json!({
-        "encoder": count(Part::Encoder),
-        "pooler": count(Part::Pooler),
-        "mlm_head": count(Part::MlmHead),
-        "nsp_head": count(Part::NspHead),
-        "all": folder.loaded.tensors.values().map(|tensor| tensor.data.len()).sum::<usize>(),
-    }));
-    put("tokenizer", json!({ "case": model_folder::case_name(folder.tokenizer.case()), "vocab_size": folder.tokenizer.vocab_size() }));
-    put("can", json!({ "embed": "yes", "train --init": "yes", "fill-mask": can(Part::MlmHead), "eval": if plan.missing.is_empty() { "yes" } else { "no, a head is missing" } }));
+    put(
+        "parameters",
+        json!({
+            "encoder": count(Part::Encoder),
+            "pooler": count(Part::Pooler),
+            "mlm_head": count(Part::MlmHead),
+            "nsp_head": count(Part::NspHead),
+            "all": folder.loaded.tensors.values().map(|tensor| tensor.data.len()).sum::<usize>(),
+        }),
+    );
+    put(
+        "tokenizer",
+        json!({ "case": model_folder::case_name(folder.tokenizer.case()), "vocab_size": folder.tokenizer.vocab_size() }),
+    );
+    put(
+        "can",
+        json!({ "embed": "yes", "train --init": "yes", "fill-mask": can(Part::MlmHead), "eval": if plan.missing.is_empty() { "yes" } else { "no, a head is missing" } }),
+    );
     put("missing", json!(plan.missing.iter().map(|(name, _)| name).collect::<Vec<_>>()));
     put("skipped", json!(plan.skipped.iter().map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>()));
     if with_tensors {
@@ -98,41 +112,44 @@ fn model(path: &Path, with_tensors: bool) -> Result<Map<String, Value>> {
     Ok(report)
 }
 
-fn weights(path: &Path) -> Result<Map<String, Value>> {
+fn weights(path: &Path) -> Result<Report> {
     let list = model_folder::with_weights(path, |file| Ok(file.list()))?;
     let values: usize = list.iter().map(|listing| listing.shape.iter().product::<usize>()).sum();
-    let mut report = Map::new();
-    report.insert("weights".into(), json!(path));
-    report.insert("values".into(), json!(values));
-    report.insert("bert".into(), match Plan::new(&list, None) {
+    let mut report = Report::new();
+    report.push(("weights".into(), json!(path)));
+    report.push(("values".into(), json!(values)));
+    let bert = match Plan::new(&list, None) {
         Ok(plan) => json!({
             "used": plan.used.len(),
             "missing": plan.missing.iter().map(|(name, _)| name).collect::<Vec<_>>(),
             "skipped": plan.skipped.iter().map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>(),
         }),
         Err(error) => json!(error.to_string()),
-    });
-    report.insert("tensors".into(), tensors(&list));
+    };
+    report.push(("bert".into(), bert));
+    report.push(("tensors".into(), tensors(&list)));
     Ok(report)
 }
 
-fn examples(path: &Path) -> Result<Map<String, Value>> {
+fn examples(path: &Path) -> Result<Report> {
     let data = Dataset::open(path)?;
     let shape = data.shape();
-    let mut report = Map::new();
-    report.insert("data".into(), json!(path));
-    report.insert("examples".into(), json!(data.len()));
-    report.insert("max_seq_length".into(), json!(shape.max_seq_length));
-    report.insert("max_predictions_per_seq".into(), json!(shape.max_predictions_per_seq));
+    let mut report = Report::new();
+    report.push(("data".into(), json!(path)));
+    report.push(("examples".into(), json!(data.len())));
+    report.push(("max_seq_length".into(), json!(shape.max_seq_length)));
+    report.push(("max_predictions_per_seq".into(), json!(shape.max_predictions_per_seq)));
     let name = |file: &Path| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let files: Map<String, Value> = data.files().map(|(file, count)| (name(file), json!(count))).collect();
-    report.insert("files".into(), Value::Object(files));
-    report.insert("fingerprint".into(), json!(data.fingerprint()?));
+    report.push(("files".into(), Value::Object(files)));
+    report.push(("fingerprint".into(), json!(data.fingerprint()?)));
     let holdout = path.join("holdout");
     if holdout.is_dir() {
-        report.insert("holdout_examples".into(), json!(Dataset::open(&holdout)?.len()));
+        report.push(("holdout_examples".into(), json!(Dataset::open(&holdout)?.len())));
     }
-    if let Ok(Value::Object(summary)) = std::fs::read(path.join("summary.json")).map(|bytes| serde_json::from_slice(&bytes).unwrap_or_default()) {
+    if let Ok(Value::Object(summary)) =
+        std::fs::read(path.join("summary.json")).map(|bytes| serde_json::from_slice(&bytes).unwrap_or_default())
+    {
         let counts = ["rows_read", "kept", "outcomes", "sections", "sentences", "tokens", "unknown_pieces"];
         report.extend(summary.into_iter().filter(|(key, _)| counts.contains(&key.as_str())));
     }
@@ -141,11 +158,14 @@ fn examples(path: &Path) -> Result<Map<String, Value>> {
 
 fn tensors(list: &[Listing]) -> Value {
     let shape = |listing: &Listing| listing.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" × ");
-    list.iter().map(|listing| (listing.name.clone(), json!(format!("{} [{}]", listing.dtype, shape(listing))))).collect::<Map<_, _>>().into()
+    list.iter()
+        .map(|listing| (listing.name.clone(), json!(format!("{} [{}]", listing.dtype, shape(listing)))))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 /// The report for a reader: nested entries indented.
-fn text(report: &Map<String, Value>) -> String {
+fn text(report: &Report) -> String {
     let mut text = String::new();
     for (key, value) in report {
         match value {

@@ -206,7 +206,10 @@ impl Arguments {
     /// Whether nothing says what to train on or from: then there is a demonstration.
     fn is_demo(&self) -> bool {
         let Flags { data, init, vocab, .. } = &self.settings;
-        !self.resume && self.config.is_none() && self.notes.notes.is_empty() && [data, init, vocab].iter().all(|path| path.is_none())
+        !self.resume
+            && self.config.is_none()
+            && self.notes.notes.is_empty()
+            && [data, init, vocab].iter().all(|path| path.is_none())
     }
 
     fn overlay(&self, layers: &mut Layers) -> Result<()> {

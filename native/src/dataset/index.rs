@@ -63,7 +63,8 @@ impl Offsets {
         let (magic, count) = header.split_at(8);
         ensure!(magic == MAGIC, "expected it to begin with CBINDEX1");
         let records = u64::from_le_bytes(count.try_into()?);
-        let expected = records.checked_add(1).and_then(|entries| entries.checked_mul(8)).and_then(|bytes| bytes.checked_add(HEADER));
+        let expected =
+            records.checked_add(1).and_then(|entries| entries.checked_mul(8)).and_then(|bytes| bytes.checked_add(HEADER));
         ensure!(expected == Some(size), "{records} records do not fit its size of {size} bytes");
         let offsets = Self::Sidecar { file, path, records };
         let (_, end) = match records {
@@ -152,7 +153,11 @@ fn scan(data: &Path) -> Result<Offsets> {
         reader.by_ref().take(tfrecord::HEADER_LENGTH as u64).read_to_end(&mut frame).with_context(context)?;
         // A frame that lies about its length is read to the end of the file at most; the check below then finds it cut.
         let payload = frame.first_chunk().and_then(|header| tfrecord::payload_length(*header)).unwrap_or(0);
-        reader.by_ref().take(payload.saturating_add(tfrecord::FOOTER_LENGTH as u64)).read_to_end(&mut frame).with_context(context)?;
+        reader
+            .by_ref()
+            .take(payload.saturating_add(tfrecord::FOOTER_LENGTH as u64))
+            .read_to_end(&mut frame)
+            .with_context(context)?;
         if let Some(Err(error)) = tfrecord::Records::new(&frame).next() {
             bail!("{}: record {} at byte {offset} is damaged: {error}", data.display(), offsets.len() - 1);
         }

@@ -58,7 +58,8 @@ impl Dataset {
             shards.push(Shard { path, file, offsets, first });
         }
         ensure!(examples > 0, "{} holds no example; prepare it again: native prepare --notes … --out DIR", path.display());
-        let mut dataset = Self { path: path.to_owned(), shards, examples, shape: Shape { max_seq_length: 0, max_predictions_per_seq: 0 } };
+        let mut dataset =
+            Self { path: path.to_owned(), shards, examples, shape: Shape { max_seq_length: 0, max_predictions_per_seq: 0 } };
         let mut shape = None;
         for shard in dataset.shards.iter().filter(|shard| shard.offsets.len() > 0) {
             let found = dataset.read(shard.first, &mut Example::default())?;
@@ -113,7 +114,9 @@ impl Dataset {
     fn shard(&self, number: u64) -> Result<&Shard> {
         let after = self.shards.partition_point(|shard| shard.first <= number);
         let shard = after.checked_sub(1).and_then(|at| self.shards.get(at));
-        shard.filter(|_| number < self.examples).with_context(|| format!("expected an example below {}, found {number}", self.examples))
+        shard
+            .filter(|_| number < self.examples)
+            .with_context(|| format!("expected an example below {}, found {number}", self.examples))
     }
 
     /// SHA-256, in hexadecimal, over the index of every file and a sample of its records: it tells two preparations apart without
@@ -186,7 +189,10 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
         check_complete(&found)?;
     }
     if found.is_empty() {
-        bail!("{} holds no *.tfrecord file: prepare notes with native prepare --notes … --out DIR, and give that DIR", path.display());
+        bail!(
+            "{} holds no *.tfrecord file: prepare notes with native prepare --notes … --out DIR, and give that DIR",
+            path.display()
+        );
     }
     Ok(found)
 }

@@ -57,7 +57,12 @@ impl Embedder {
             self.window
         );
         ensure!(self.window > 2, "--max-seq-length must be at least 3: [CLS], a token and [SEP]");
-        ensure!(self.overlap < self.window - 2, "--overlap {} must be below the window's {} tokens", self.overlap, self.window - 2);
+        ensure!(
+            self.overlap < self.window - 2,
+            "--overlap {} must be below the window's {} tokens",
+            self.overlap,
+            self.window - 2
+        );
         ensure!(self.layer <= num_hidden_layers, "--layer {} is not there: the model has {num_hidden_layers} layers", self.layer);
         ensure!(self.batch_size > 0, "--batch-size must be at least 1");
         Ok(())

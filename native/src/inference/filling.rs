@@ -1,12 +1,7 @@
 //! What a model expects in place of `[MASK]`, in the shape of Hugging Face's fill-mask results.
 
 use anyhow::{Result, ensure};
-use clinicalbert_core::{
-    bert::Model,
-    tasks::fill_mask::MaskedText,
-    text::Span,
-    tokenizer::WordPiece,
-};
+use clinicalbert_core::{bert::Model, tasks::fill_mask::MaskedText, text::Span, tokenizer::WordPiece};
 use serde::Serialize;
 
 /// A token for a mask, with the keys of Hugging Face's `fill-mask`.

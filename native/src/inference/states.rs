@@ -27,7 +27,12 @@ pub fn write<'a>(out: &Path, model: &Model, tokenizer: &WordPiece, texts: impl I
         let batch = Batch::from_rows([(ids.as_slice(), vec![0; ids.len()].as_slice())])?;
         let mut keep = |name: String, tensor: HostTensor| {
             // The batch of one is dropped: [1, length, hidden] becomes [length, hidden].
-            let shape = tensor.shape.iter().copied().skip(usize::from(tensor.shape.first() == Some(&1) && tensor.shape.len() > 1)).collect();
+            let shape = tensor
+                .shape
+                .iter()
+                .copied()
+                .skip(usize::from(tensor.shape.first() == Some(&1) && tensor.shape.len() > 1))
+                .collect();
             tensors.insert(format!("{number}.{name}"), HostTensor { shape, data: tensor.data });
         };
         keep("ids".into(), HostTensor { shape: vec![ids.len()], data: ids.iter().map(|id| *id as f32).collect() });

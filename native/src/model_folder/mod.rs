@@ -15,7 +15,7 @@ use clinicalbert_core::{
 };
 
 pub use tokenizer::{read_tokenizer, read_vocabulary};
-pub use weights::{with_weights, weights_files};
+pub use weights::{weights_files, with_weights};
 pub use write::{write_files, write_folder};
 
 /// Names that the configuration may have: Hugging Face's, Google's.
@@ -60,7 +60,10 @@ impl ModelFolder {
     pub fn describe(&self) -> String {
         let Config { hidden_size, num_hidden_layers, num_attention_heads, .. } = self.config;
         let case = case_name(self.tokenizer.case());
-        format!("{num_hidden_layers} layers, {hidden_size} wide, {num_attention_heads} heads, {case} vocabulary of {}", self.tokenizer.vocab_size())
+        format!(
+            "{num_hidden_layers} layers, {hidden_size} wide, {num_attention_heads} heads, {case} vocabulary of {}",
+            self.tokenizer.vocab_size()
+        )
     }
 }
 
@@ -89,7 +92,10 @@ pub fn read_config(path: &Path) -> Result<Config> {
     let folder = folder_of(path);
     let file = CONFIG_FILES.iter().map(|name| folder.join(name)).find(|file| file.is_file());
     let file = file.with_context(|| {
-        format!("{} has neither config.json nor bert_config.json: put the one that belongs to the weights there", folder.display())
+        format!(
+            "{} has neither config.json nor bert_config.json: put the one that belongs to the weights there",
+            folder.display()
+        )
     })?;
     read_config_file(&file)
 }

@@ -55,9 +55,7 @@ pub fn write_files(folder: &Path, config: &Config, weights: &Tensors, tokenizer:
         config,
     };
     write_json(&folder.join("config.json"), &hugging_face)?;
-    whole_file::write_file(&folder.join("model.safetensors"), |file| {
-        Ok(safetensors::write(weights, &BTreeMap::new(), file)?)
-    })?;
+    whole_file::write_file(&folder.join("model.safetensors"), |file| Ok(safetensors::write(weights, &BTreeMap::new(), file)?))?;
     write_text(&folder.join("vocab.txt"), &tokenizer.vocab_txt())?;
     write_text(&folder.join("tokenizer.json"), &tokenizer.tokenizer_json()?)?;
     // Spelled out: left out, transformers lower-cases a cased model and puts no limit on the length.
@@ -117,7 +115,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write_files(folder.path(), &config, &initialize(&config, 1), &tokenizer).unwrap();
         let text = std::fs::read_to_string(folder.path().join("config.json")).unwrap();
-        for line in ["\"BertForPreTraining\"", "\"torch_dtype\": \"float32\"", "\"hidden_act\": \"gelu\"", "\"hidden_dropout_prob\": 0.1,"] {
+        for line in [
+            "\"BertForPreTraining\"",
+            "\"torch_dtype\": \"float32\"",
+            "\"hidden_act\": \"gelu\"",
+            "\"hidden_dropout_prob\": 0.1,",
+        ] {
             assert!(text.contains(line), "{line} not in {text}");
         }
         let text = std::fs::read_to_string(folder.path().join("tokenizer_config.json")).unwrap();

@@ -34,7 +34,10 @@ pub struct Facts<'a> {
 pub fn card(facts: &Facts<'_>) -> Result<String> {
     let Facts { settings, config, data, fingerprint, case, metrics } = facts;
     let schedule = settings.schedule();
-    let start = settings.init.as_ref().map_or_else(|| format!("new weights, seed {}", settings.seed), |init| format!("`{}`", file_name(init)));
+    let start = settings
+        .init
+        .as_ref()
+        .map_or_else(|| format!("new weights, seed {}", settings.seed), |init| format!("`{}`", file_name(init)));
     let held_out = held_out(metrics)?;
     let seen = settings.num_train_steps * settings.examples_per_step() as u64;
     let epochs = seen as f64 / data.len() as f64;
@@ -125,7 +128,8 @@ fn held_out(metrics: &Path) -> Result<String> {
     if rows.is_empty() {
         return Ok("None: the run had no held-out data (`--eval-data`).\n".into());
     }
-    let mut table = String::from("| updates | MLM loss | MLM accuracy | perplexity | NSP loss | NSP accuracy |\n|--:|--:|--:|--:|--:|--:|\n");
+    let mut table =
+        String::from("| updates | MLM loss | MLM accuracy | perplexity | NSP loss | NSP accuracy |\n|--:|--:|--:|--:|--:|--:|\n");
     for row in rows {
         let figure = |key| row.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
         table.push_str(&format!(

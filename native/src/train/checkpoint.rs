@@ -66,7 +66,8 @@ pub fn write(checkpoints: &Path, mut state: State, contents: &Contents, tokenize
         model_folder::write_files(folder, &contents.config, &contents.weights, tokenizer)?;
         let (first, second) = &contents.moments;
         let slots = [(first, FIRST), (second, SECOND)].into_iter();
-        let slots = slots.flat_map(|(tensors, slot)| tensors.iter().map(move |(name, tensor)| (format!("{name}{slot}"), tensor.clone())));
+        let slots =
+            slots.flat_map(|(tensors, slot)| tensors.iter().map(move |(name, tensor)| (format!("{name}{slot}"), tensor.clone())));
         let slots: Tensors = slots.collect();
         whole_file::write_file(&folder.join(OPTIMIZER), |file| Ok(safetensors::write(&slots, &BTreeMap::new(), file)?))?;
         for entry in fs::read_dir(folder)? {

@@ -39,11 +39,8 @@ const NOTES: usize = 2000;
 const ENTRIES: usize = 3000;
 
 /// Sentences as the invented notes have them.
-const SENTENCES: [&str; 3] = [
-    "The patient was admitted with chest [MASK].",
-    "Discharge [MASK]:",
-    "He denies fever, chills, [MASK] or vomiting.",
-];
+const SENTENCES: [&str; 3] =
+    ["The patient was admitted with chest [MASK].", "Discharge [MASK]:", "He denies fever, chills, [MASK] or vomiting."];
 
 /// Runs the demonstration in `out`, or in a new folder here.
 ///

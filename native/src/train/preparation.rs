@@ -49,6 +49,7 @@ pub fn prepare_notes(notes: &NotesInput, settings: &Settings, vocab_size: usize,
         part: None,
         threads: common.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         checkpoint_every: 20_000,
+        key: None,
     };
     let summary = prepare::prepare(&preparation, &Progress { quiet: common.quiet })?;
     if !common.quiet {

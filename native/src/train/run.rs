@@ -40,7 +40,14 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// The machine or the disk refused.
-    pub fn new(folder: &'a RunFolder, settings: &'a Settings, inputs: &'a Inputs, start: Start, step: u64, quiet: bool) -> Result<Self> {
+    pub fn new(
+        folder: &'a RunFolder,
+        settings: &'a Settings,
+        inputs: &'a Inputs,
+        start: Start,
+        step: u64,
+        quiet: bool,
+    ) -> Result<Self> {
         let Start { contents: Contents { config, weights, moments }, tokenizer, remarks } = start;
         let mut device = device::open(&settings.device, &config, &weights, settings.seed)?;
         device.set_moments(&moments.0, &moments.1)?;
@@ -138,7 +145,8 @@ impl<'a> Run<'a> {
         let Some(held_out) = self.held_out else { return Ok(()) };
         let Settings { train_batch_size, eval_examples, .. } = *self.settings;
         let device = self.device.as_ref();
-        let figures = evaluation::evaluate(device, held_out, self.batches.shape, train_batch_size, eval_examples, self.step, |_| ())?;
+        let figures =
+            evaluation::evaluate(device, held_out, self.batches.shape, train_batch_size, eval_examples, self.step, |_| ())?;
         self.metrics.write(&EvalRow::new(&figures))?;
         self.progress.say(format!("held out, step {}: {}", self.step, evaluation::sentence(&figures)));
         self.evaluations = Some((self.evaluations.map_or(figures, |(first, _)| first), figures));

@@ -27,8 +27,10 @@ impl RunFolder {
     pub fn create(path: &Path, settings: &Settings) -> Result<Self> {
         check_free(path)?;
         fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
-        let text = format!("# Settings of this run, as merged. They can be given to another one: native train --config run.toml --out …\n\n{}",
-            toml::to_string(settings)?);
+        let text = format!(
+            "# Settings of this run, as merged. They can be given to another one: native train --config run.toml --out …\n\n{}",
+            toml::to_string(settings)?
+        );
         whole_file::write_file(&settings_file(path), |file| Ok(file.write_all(text.as_bytes())?))?;
         Self::open(path)
     }
@@ -39,7 +41,11 @@ impl RunFolder {
     /// There is no run, or another process trains in it.
     pub fn open(path: &Path) -> Result<Self> {
         let file = settings_file(path);
-        ensure!(file.is_file(), "{} holds no run to resume: expected run.toml in it; leave out --resume to begin one", path.display());
+        ensure!(
+            file.is_file(),
+            "{} holds no run to resume: expected run.toml in it; leave out --resume to begin one",
+            path.display()
+        );
         let lock = File::open(&file).with_context(|| format!("cannot open {}", file.display()))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),

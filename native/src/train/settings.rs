@@ -16,7 +16,15 @@ const ENVIRONMENT: &str = "CLINICALBERT_TRAIN_";
 /// Keys that a resumed run may change: they decide where things lie and what is reported, not what is computed.
 const FREE: [&str; 10] = [
     "vocab",
-    "data", "eval_data", "eval_every", "eval_examples", "save_checkpoints_steps", "keep_checkpoints", "log_every", "device", "init",
+    "data",
+    "eval_data",
+    "eval_every",
+    "eval_examples",
+    "save_checkpoints_steps",
+    "keep_checkpoints",
+    "log_every",
+    "device",
+    "init",
 ];
 
 /// Settings of a run, as merged; the defaults are those of the Bio_ClinicalBERT model card.
@@ -282,7 +290,10 @@ impl Layers {
         self.0.iter().for_each(|(_, table)| overlay(&mut merged, table));
         let source = |key: &str| {
             let layers = self.0.iter().rev();
-            layers.into_iter().find(|(_, table)| flat(table).iter().any(|(name, _)| name == key)).map_or("default", |(source, _)| source.name())
+            layers
+                .into_iter()
+                .find(|(_, table)| flat(table).iter().any(|(name, _)| name == key))
+                .map_or("default", |(source, _)| source.name())
         };
         let lines = flat(&merged).into_iter().map(|(key, value)| (format!("{key} = {value}"), source(&key)));
         lines.map(|(line, source)| format!("{line:<48} # {source}\n")).collect()
@@ -332,14 +343,21 @@ mod tests {
     #[test]
     fn flags_win_over_environment_over_file_over_defaults() {
         let mut layers = Layers::new().unwrap();
-        layers.0.push((Source::ConfigFile, toml::from_str("seed = 1\nlog_every = 1\ntrain_batch_size = 1\n[model]\nhidden_size = 8").unwrap()));
-        layers.environment([("CLINICALBERT_TRAIN_SEED".into(), "2".into()), ("CLINICALBERT_TRAIN_DEVICE".into(), "cpu".into())].into_iter());
+        layers.0.push((
+            Source::ConfigFile,
+            toml::from_str("seed = 1\nlog_every = 1\ntrain_batch_size = 1\n[model]\nhidden_size = 8").unwrap(),
+        ));
+        layers.environment(
+            [("CLINICALBERT_TRAIN_SEED".into(), "2".into()), ("CLINICALBERT_TRAIN_DEVICE".into(), "cpu".into())].into_iter(),
+        );
         layers.0.push((Source::Flag, toml::from_str("train_batch_size = 3\n[model]\nnum_hidden_layers = 1").unwrap()));
         let settings = layers.merge().unwrap();
         assert_eq!((settings.seed, settings.log_every, settings.train_batch_size, settings.device.as_str()), (2, 1, 3, "cpu"));
         assert_eq!(settings.model.len(), 2);
         let text = layers.explain();
-        for (key, source) in [("seed", "environment"), ("log_every", "--config"), ("train_batch_size", "flag"), ("learning_rate", "default")] {
+        for (key, source) in
+            [("seed", "environment"), ("log_every", "--config"), ("train_batch_size", "flag"), ("learning_rate", "default")]
+        {
             let line = text.lines().find(|line| line.starts_with(key)).unwrap();
             assert!(line.ends_with(&format!("# {source}")), "{line}");
         }

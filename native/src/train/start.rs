@@ -105,7 +105,8 @@ fn vocabulary(settings: &Settings, init: Option<&Path>, data: &Path) -> Result<W
         found.push((model_folder::read_tokenizer(&data)?, data.display().to_string()));
     }
     let mut found = found.into_iter();
-    let (first, source) = found.next().with_context(|| format!("no vocabulary beside the examples in {}: give --vocab", data.display()))?;
+    let (first, source) =
+        found.next().with_context(|| format!("no vocabulary beside the examples in {}: give --vocab", data.display()))?;
     for (other, other_source) in found {
         ensure!(
             first.vocab_txt() == other.vocab_txt(),
