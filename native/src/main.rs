@@ -1,2 +1,39 @@
-//! `native`: the command line of clinicalbert.
-fn main() {}
+//! `native`: the command line of clinicalbert. Data goes to standard output, talk to standard error.
+//!
+//! Exit status: 0 done, 1 a negative answer (two preparations differ, a check failed), 2 the command could not be carried out,
+//! with one line on standard error that says what was expected, what was found and how to fix it. A reader that closes our
+//! output early (`native split … | head`) is no failure.
+
+mod cli;
+mod commands;
+mod mapped_file;
+mod notes;
+mod ordered;
+mod prepare;
+mod synthetic;
+#[allow(dead_code, reason = "used by the commands as they land")]
+mod whole_file;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse_from(cli::with_google_spellings(std::env::args_os()));
+    match commands::run(cli) {
+        Ok(commands::Answer::Yes) => ExitCode::SUCCESS,
+        Ok(commands::Answer::No) => ExitCode::from(1),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}

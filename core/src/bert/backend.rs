@@ -63,14 +63,23 @@ pub struct Embeddings<T> {
     pub norm: Norm<T>,
 }
 
-/// Dropout at one place of the graph. The mask is a function of (seed, step, site, element) alone, the same on every machine;
-/// seed and step belong to the backend's state.
+/// Dropout at one place of the graph. [`super::DropoutKey`] says which elements it drops; seed, step and micro-batch belong to the
+/// backend's state.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
     /// Share of elements set to 0; the others are scaled by `1 / (1 - probability)`.
     pub probability: f32,
     /// Number of the place in the graph.
     pub site: u32,
+}
+
+/// Weighted cross-entropy and accuracy, scalars both.
+#[derive(Debug, Clone)]
+pub struct Loss<T> {
+    /// `Σ weight · −log p(label)`; gradients start here.
+    pub nll: T,
+    /// `Σ weight` of the rows whose largest logit (the first of equals) is the label's; no gradient.
+    pub correct: T,
 }
 
 /// A machine that can run the graph.
@@ -119,8 +128,9 @@ pub trait Backend {
     fn rows(&self, x: &Self::Tensor, indices: &Self::Tensor) -> Result<Self::Tensor>;
     /// Scores over the vocabulary with the tied table: `[m, hidden]` → `[m, vocab]`.
     fn vocab(&self, x: &Self::Tensor, word: &Self::Tensor, bias: &Self::Tensor) -> Result<Self::Tensor>;
-    /// Mean of softmax cross-entropies weighted by `weights`: `Σ w·nll / (Σ w + epsilon)` → scalar.
-    fn loss(&self, logits: &Self::Tensor, labels: &Self::Tensor, weights: &Self::Tensor, epsilon: f64) -> Result<Self::Tensor>;
+    /// Softmax cross-entropies, `logits` `[m, classes]`, `labels` and `weights` `[m]`. Whoever wants a mean puts the divisor into the
+    /// weights, so that micro-batches add up to exactly their batch.
+    fn loss(&self, logits: &Self::Tensor, labels: &Self::Tensor, weights: &Self::Tensor) -> Result<Loss<Self::Tensor>>;
     /// Brings values back to the host; the only operation that waits for the machine.
     async fn read(&self, tensor: &Self::Tensor) -> Result<Vec<f32>>;
 }

@@ -1,5 +1,6 @@
 //! What goes into the graph: plain numbers, padded to one length.
 
+use super::Config;
 use crate::{Error, Result, examples::Example};
 
 /// Token rows of one batch, padded to a common length. Row-major, `batch × length` each.
@@ -90,5 +91,60 @@ impl Batch {
             masked.next_sentence.push(u32::from(example.is_random_next));
         }
         Ok((batch, masked))
+    }
+
+    /// Checks that a model of this configuration can take the batch.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] saying which number does not fit.
+    pub fn validate(&self, config: &Config) -> Result<()> {
+        let cells = self.rows.checked_mul(self.length).filter(|cells| *cells > 0 && u32::try_from(*cells).is_ok());
+        let lengths = [self.input_ids.len(), self.attention_mask.len(), self.token_type_ids.len()];
+        if cells.is_none_or(|cells| lengths != [cells; 3]) {
+            return Err(Error::Batch(format!(
+                "expected {} rows of {} ids, masks and types, found {lengths:?}",
+                self.rows, self.length
+            )));
+        }
+        if self.length > config.max_position_embeddings {
+            return Err(Error::Batch(format!(
+                "sequences of {} tokens are longer than the model's max_position_embeddings {}",
+                self.length, config.max_position_embeddings
+            )));
+        }
+        below("token id", self.input_ids.iter().copied(), config.vocab_size)?;
+        below("segment type", self.token_type_ids.iter().map(|value| u32::from(*value)), config.type_vocab_size)?;
+        below("attention mask", self.attention_mask.iter().map(|value| u32::from(*value)), 2)
+    }
+}
+
+impl MaskedSlots {
+    /// Checks that the slots belong to `batch` and that a model of this configuration can take them.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] saying which number does not fit.
+    pub fn validate(&self, batch: &Batch, config: &Config) -> Result<()> {
+        let (slots, rows) = (self.positions.len(), self.next_sentence.len());
+        if slots == 0 || self.ids.len() != slots || self.weights.len() != slots || rows != batch.rows {
+            return Err(Error::Batch(format!(
+                "expected as many ids and weights as the {slots} positions and a label for each of {} rows, found {}, {} and {rows}",
+                batch.rows,
+                self.ids.len(),
+                self.weights.len()
+            )));
+        }
+        if let Some(weight) = self.weights.iter().find(|weight| !(0.0..=1.0).contains(*weight)) {
+            return Err(Error::Batch(format!("slot weights must be in 0..=1, found {weight}")));
+        }
+        below("masked position", self.positions.iter().copied(), batch.rows * batch.length)?;
+        below("masked token id", self.ids.iter().copied(), config.vocab_size)?;
+        below("next sentence label", self.next_sentence.iter().copied(), 2)
+    }
+}
+
+fn below(what: &str, mut values: impl Iterator<Item = u32>, limit: usize) -> Result<()> {
+    match values.find(|value| *value as usize >= limit) {
+        Some(value) => Err(Error::Batch(format!("{what} {value} must be below {limit}"))),
+        None => Ok(()),
     }
 }

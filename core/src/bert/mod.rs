@@ -1,9 +1,42 @@
 //! BERT, written once over a small backend trait: configuration, parameters, graph, losses, update.
 
+mod adam;
 mod backend;
 mod batch;
+#[cfg(feature = "candle")]
+mod candle;
+mod clip;
 mod config;
+mod dropout;
+mod evaluation;
+mod graph;
+mod initialize;
+#[cfg(feature = "candle")]
+mod model;
+pub mod parameters;
+mod philox;
+mod schedule;
+#[cfg(feature = "candle")]
+mod trainer;
+mod weights;
 
-pub use backend::{Backend, Dropout, Embeddings, Inputs, Linear, Nonlinearity, Norm};
+pub use adam::{Slices, UpdateSettings};
+pub use backend::{Backend, Dropout, Embeddings, Inputs, Linear, Loss, Nonlinearity, Norm};
 pub use batch::{Batch, MaskedSlots};
+#[cfg(feature = "candle")]
+pub use candle::Candle;
+pub use clip::{NormRule, clip_scale, square_sum};
 pub use config::{Activation, Config};
+pub use dropout::{DropoutKey, scale as dropout_scale, threshold as dropout_threshold};
+pub use evaluation::{EvaluationMetrics, EvaluationSums};
+pub use graph::{Graph, PretrainingLosses, Targets};
+pub use initialize::{initialize, initialize_missing};
+#[cfg(feature = "candle")]
+pub use model::Model;
+#[doc(inline)]
+pub use parameters::{Heads, Parameter, Part, parameters};
+pub use philox::philox;
+pub use schedule::Schedule;
+#[cfg(feature = "candle")]
+pub use trainer::{StepReport, Trainer};
+pub use weights::{Layer, MlmHead, Weights, fused_shape};

@@ -1,6 +1,23 @@
 //! Masked language model and next sentence examples, as Google's `create_pretraining_data.py` makes them.
+//!
+//! ```text
+//! sentences ── corpus::Documents ──▶ corpus::Corpus (ids in flat arrays, perhaps a mapped file)
+//!           ── instances::Instances ──▶ instances::Instance (where in the corpus, what is hidden)
+//!           ── packed ──▶ a file, read back in the order of the final shuffle
+//!           ── Instance::fill ──▶ Example ── tf_example ──▶ tfrecord
+//! ```
+
+pub mod corpus;
+pub mod instances;
+pub mod masking;
+pub mod packed;
+pub mod python_random;
+pub mod tf_example;
+pub mod tfrecord;
 
 use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
 
 /// Settings of example making; the defaults are those of the Bio_ClinicalBERT model card.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +49,59 @@ impl Default for Settings {
             random_seed: 12345,
             whole_word_mask: false,
         }
+    }
+}
+
+impl Settings {
+    /// Tokens of both segments together at most: without `[CLS]` and two `[SEP]`.
+    pub fn segment_tokens(&self) -> usize {
+        self.max_seq_length.saturating_sub(3)
+    }
+
+    /// Checks that examples can be made with these settings.
+    ///
+    /// # Errors
+    /// [`Error::Examples`] naming the setting, its value and what it may be.
+    pub fn check(&self) -> Result<()> {
+        let wrong =
+            |name: &str, allowed: &str, found: String| Err(Error::Examples(format!("{name} must be {allowed}, found {found}")));
+        if !(5..=MAX_SEQ_LENGTH).contains(&self.max_seq_length) {
+            return wrong("max_seq_length", "from 5 to 32767", self.max_seq_length.to_string());
+        }
+        for (name, share) in [("masked_lm_prob", self.masked_lm_prob), ("short_seq_prob", self.short_seq_prob)] {
+            if !(0.0..=1.0).contains(&share) {
+                return wrong(name, "from 0 to 1", share.to_string());
+            }
+        }
+        if self.dupe_factor == 0 {
+            return wrong("dupe_factor", "at least 1", self.dupe_factor.to_string());
+        }
+        Ok(())
+    }
+}
+
+/// Positions are kept in 16 bits.
+const MAX_SEQ_LENGTH: usize = 32_767;
+
+/// What example making needs to know of the vocabulary.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Vocabulary {
+    /// `[CLS]`
+    pub classify: u32,
+    /// `[SEP]`
+    pub separator: u32,
+    /// `[MASK]`
+    pub mask: u32,
+    /// Ids that a random token is drawn from, in the order of the vocabulary file; Google's code draws from all entries.
+    pub entries: Vec<u32>,
+    /// By id, whether the entry goes on a word (`##…`).
+    pub continuations: Vec<bool>,
+}
+
+impl Vocabulary {
+    /// Whether the entry with this id goes on a word.
+    pub fn is_continuation(&self, id: u32) -> bool {
+        self.continuations.get(id as usize).copied().unwrap_or(false)
     }
 }
 

@@ -3,7 +3,7 @@
 mod mapped;
 mod placeholders;
 mod sections;
-mod sentences;
+pub mod sentences;
 mod span;
 mod split;
 

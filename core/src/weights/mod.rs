@@ -2,8 +2,25 @@
 //!
 //! Everywhere in the crate tensors go by their Hugging Face name (`bert.encoder.layer.0.attention.self.query.weight`),
 //! in Hugging Face's orientation (`[out, in]`); readers of other formats rename and transpose on the way in.
+//!
+//! A format's reader ([`Safetensors`], [`PyTorch`], [`Bundle`]) opens bytes, checks every length against them and lists what is
+//! there without converting anything; [`Plan`] matches the listing with BERT's parameters; [`load`] then converts one tensor
+//! after the other, so that a memory-mapped file is never held a second time.
 
 use std::collections::BTreeMap;
+
+use crate::{Error, Result};
+
+mod dtype;
+mod names;
+pub mod safetensors;
+
+pub use dtype::Dtype;
+pub use names::{Loaded, Plan, Slots, Used, load, load_slots};
+pub use safetensors::{Safetensors, ShardIndex};
+
+#[cfg(target_endian = "big")]
+compile_error!("tensors are written as they lie in memory, which must be little-endian");
 
 /// A tensor on the host: row-major `f32`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -14,5 +31,102 @@ pub struct HostTensor {
     pub data: Vec<f32>,
 }
 
+impl HostTensor {
+    /// The tensor's transpose if it has two axes, the same values row by row otherwise.
+    pub fn transposed(self) -> Self {
+        let &[rows, columns] = self.shape.as_slice() else { return self };
+        let mut data = vec![0.0; self.data.len()];
+        // Tiles of 16 × 16 values keep both sides in the cache; a row of a kernel is 3 KB apart from the next.
+        for (tile_rows, band) in self.data.chunks(columns.max(1) * TILE).enumerate() {
+            for first in (0..columns).step_by(TILE) {
+                for (row, values) in band.chunks(columns).enumerate() {
+                    let into = data.iter_mut().skip(first * rows + tile_rows * TILE + row).step_by(rows.max(1));
+                    for (to, from) in into.zip(values.iter().skip(first).take(TILE)) {
+                        *to = *from;
+                    }
+                }
+            }
+        }
+        Self { shape: vec![columns, rows], data }
+    }
+}
+
+/// Side of the squares in which a matrix is transposed.
+const TILE: usize = 16;
+
 /// Named host tensors, sorted by name.
 pub type Tensors = BTreeMap<String, HostTensor>;
+
+/// One line of a weights file's contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The tensor's name as the file spells it.
+    pub name: String,
+    /// How its values are stored.
+    pub dtype: Dtype,
+    /// Lengths of the axes.
+    pub shape: Vec<usize>,
+}
+
+/// An opened weights file of any format, under the file's own names and orientation.
+pub trait WeightsFile {
+    /// Everything in the file, sorted by name; values that are no floating-point numbers too.
+    fn list(&self) -> Vec<Listing>;
+
+    /// One tensor's values as `f32`.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if there is no such tensor, it is not floating-point, or its bytes are damaged.
+    fn read(&self, name: &str) -> Result<HostTensor>;
+}
+
+/// The number of values of a shape, or `None` if it does not fit the machine.
+fn elements(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1_usize, |product, length| product.checked_mul(*length))
+}
+
+fn tensor_error(name: &str, reason: impl Into<String>) -> Error {
+    Error::Tensor { name: name.into(), reason: reason.into() }
+}
+
+/// Says what bytes are that are often found in place of a weights file.
+fn check_not_something_else(bytes: &[u8]) -> Result<()> {
+    let found = if bytes.is_empty() {
+        "the file is empty"
+    } else if bytes.starts_with(b"version https://git-lfs") {
+        "the file is a Git LFS pointer, not the weights themselves; run `git lfs pull` in the folder it came from"
+    } else if bytes.starts_with(b"<!DOCTYPE") || bytes.starts_with(b"<html") {
+        "the file is a web page, not weights; download it again from the page's \"raw\" or \"resolve\" address"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Weights(found.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transposing_turns_rows_into_columns_across_tiles() {
+        for (rows, columns) in [(1, 1), (3, 2), (17, 40), (33, 16), (0, 4)] {
+            let data: Vec<f32> = (0..rows * columns).map(|value| value as f32).collect();
+            let tensor = HostTensor { shape: vec![rows, columns], data: data.clone() };
+            let transposed = tensor.clone().transposed();
+            assert_eq!(transposed.shape, [columns, rows]);
+            for row in 0..rows {
+                for column in 0..columns {
+                    assert_eq!(transposed.data[column * rows + row], data[row * columns + column]);
+                }
+            }
+            assert_eq!(transposed.transposed(), tensor);
+        }
+    }
+
+    #[test]
+    fn files_that_are_not_weights_are_named_for_what_they_are() {
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+        assert!(check_not_something_else(pointer).unwrap_err().to_string().contains("git lfs pull"));
+        assert!(check_not_something_else(b"").unwrap_err().to_string().contains("empty"));
+    }
+}

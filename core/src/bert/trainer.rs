@@ -1,0 +1,266 @@
+//! Pretraining on the CPU: forward, backward, clip, update. The same inputs give the same bits.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::{Device, Tensor, Var};
+
+use super::{
+    Backend, Batch, Candle, Config, DropoutKey, EvaluationSums, Graph, Heads, MaskedSlots, NormRule, Parameter,
+    PretrainingLosses, Slices, Targets, UpdateSettings, Weights, clip_scale, fused_shape, parameters::check, square_sum,
+};
+use crate::{
+    Error, Result,
+    weights::{HostTensor, Tensors},
+};
+
+/// Added to the sum of slot weights in the MLM loss (google-research/bert @ eedf571, `run_pretraining.py`).
+const MLM_DIVISOR_EPSILON: f32 = 1e-5;
+
+/// A pretraining model and its optimizer's state.
+#[derive(Debug)]
+pub struct Trainer {
+    config: Config,
+    settings: UpdateSettings,
+    seed: u64,
+    weights: Weights<Tensor>,
+    slots: Vec<Slot>,
+}
+
+/// One tensor of the graph with its moments, `[rows, …]` as the graph has it.
+#[derive(Debug)]
+struct Slot {
+    parameters: Vec<Parameter>,
+    variable: Var,
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+/// What an update reports; losses and accuracies are those before it, over all its micro-batches.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// Sum of both losses.
+    pub loss: f64,
+    /// Masked language model loss.
+    pub mlm_loss: f64,
+    /// Next sentence loss.
+    pub nsp_loss: f64,
+    /// Share of masked tokens found.
+    pub mlm_accuracy: f64,
+    /// Share of next sentence labels found.
+    pub nsp_accuracy: f64,
+    /// Global norm of the gradients before clipping. If it is not finite, the update was left out.
+    pub grad_norm: f64,
+}
+
+/// Gradients of one update, before clipping.
+struct Gradients {
+    /// One for each slot.
+    tensors: Vec<Tensor>,
+    report: StepReport,
+}
+
+impl Trainer {
+    /// From the weights of a whole pretraining model; other tensors among them are ignored. Moments start at 0.
+    /// `seed` decides on dropout.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the configuration is inconsistent, [`Error::Tensor`] naming weights that are missing or do not fit.
+    pub fn new(config: &Config, weights: &Tensors, settings: UpdateSettings, seed: u64) -> Result<Self> {
+        config.validate()?;
+        check(config, Heads::ALL, weights)?;
+        let mut slots = Vec::new();
+        let graph_weights = Weights::build(config, Heads::ALL, |group| {
+            let data = joined(group, weights);
+            let zeros = vec![0.0; data.len()];
+            let variable = Var::from_vec(data, fused_shape(group), &Device::Cpu)?;
+            let tensor = variable.as_tensor().clone();
+            slots.push(Slot { parameters: group.to_vec(), variable, first: zeros.clone(), second: zeros });
+            Ok(tensor)
+        })?;
+        Ok(Self { config: config.clone(), settings, seed, weights: graph_weights, slots })
+    }
+
+    /// One update from one or more micro-batches, which together give what a single batch of all their rows would: the losses'
+    /// means are over all of them. Dropout depends on the seed, `step` and the micro-batch's number.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] if a micro-batch does not fit the model or there is none.
+    pub fn step(&mut self, micro_batches: &[(Batch, MaskedSlots)], step: u64, rate: f32) -> Result<StepReport> {
+        let Gradients { tensors, report } = self.backward(micro_batches, step)?;
+        if report.grad_norm.is_finite() {
+            let scale = clip_scale(report.grad_norm, self.settings.clip_norm);
+            for (slot, gradient) in self.slots.iter_mut().zip(tensors) {
+                slot.update(&self.settings, &gradient, scale, rate)?;
+            }
+        }
+        Ok(report)
+    }
+
+    /// The gradients that [`Self::step`] would use, before clipping, by Hugging Face's names.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn gradients(&self, micro_batches: &[(Batch, MaskedSlots)], step: u64) -> Result<Tensors> {
+        let gradients = self.backward(micro_batches, step)?;
+        let mut named = Tensors::new();
+        for (slot, gradient) in self.slots.iter().zip(&gradients.tensors) {
+            slot.split(&gradient.flatten_all()?.to_vec1()?, &mut named);
+        }
+        Ok(named)
+    }
+
+    /// Losses and hits on one batch, without dropout.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] if the batch does not fit the model.
+    pub fn evaluate(&self, batch: &Batch, slots: &MaskedSlots) -> Result<EvaluationSums> {
+        batch.validate(&self.config)?;
+        slots.validate(batch, &self.config)?;
+        let backend = Candle::default();
+        let targets = Targets::upload(&backend, slots, 1.0, 1.0)?;
+        let losses = self.graph(&backend, false).losses(&backend.upload(batch)?, &targets)?;
+        let [mlm_nll, mlm_correct, nsp_nll, nsp_correct] = scalars(&losses)?;
+        let (mlm_weight, rows) = divisors([slots]);
+        let batch_losses = mlm_nll / f64::from(mlm_weight + MLM_DIVISOR_EPSILON) + nsp_nll / f64::from(rows);
+        let (mlm_weight, rows) = (f64::from(mlm_weight), f64::from(rows));
+        Ok(EvaluationSums { mlm_nll, mlm_correct, mlm_weight, nsp_nll, nsp_correct, rows, batch_losses, batches: 1.0 })
+    }
+
+    /// The weights, by Hugging Face's names.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] if the tensor library fails.
+    pub fn weights(&self) -> Result<Tensors> {
+        let mut named = Tensors::new();
+        for slot in &self.slots {
+            slot.split(&slot.values()?, &mut named);
+        }
+        Ok(named)
+    }
+
+    /// First and second moments, by the names of the weights that they belong to.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn moments(&self) -> Result<(Tensors, Tensors)> {
+        let (mut first, mut second) = (Tensors::new(), Tensors::new());
+        for slot in &self.slots {
+            slot.split(&slot.first, &mut first);
+            slot.split(&slot.second, &mut second);
+        }
+        Ok((first, second))
+    }
+
+    /// Goes on from stored moments.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] naming moments that are missing or do not fit.
+    pub fn set_moments(&mut self, first: &Tensors, second: &Tensors) -> Result<()> {
+        check(&self.config, Heads::ALL, first)?;
+        check(&self.config, Heads::ALL, second)?;
+        for slot in &mut self.slots {
+            slot.first = joined(&slot.parameters, first);
+            slot.second = joined(&slot.parameters, second);
+        }
+        Ok(())
+    }
+
+    fn graph<'a>(&'a self, backend: &'a Candle, training: bool) -> Graph<'a, Candle> {
+        Graph { backend, config: &self.config, weights: &self.weights, training }
+    }
+
+    fn backward(&self, micro_batches: &[(Batch, MaskedSlots)], step: u64) -> Result<Gradients> {
+        for (batch, slots) in micro_batches {
+            batch.validate(&self.config)?;
+            slots.validate(batch, &self.config)?;
+        }
+        let (mlm_weight, rows) = divisors(micro_batches.iter().map(|(_, slots)| slots));
+        let row_squares = Arc::new(Mutex::new(0.0));
+        let mut sums = [0.0; 4];
+        let mut tensors = Vec::new();
+        for (index, (batch, slots)) in micro_batches.iter().enumerate() {
+            let backend = Candle {
+                dropout: Some(DropoutKey::new(self.seed, step, index)?),
+                word_gradient_square: (self.settings.norm_rule == NormRule::Original).then(|| row_squares.clone()),
+            };
+            let targets = Targets::upload(&backend, slots, mlm_weight + MLM_DIVISOR_EPSILON, rows)?;
+            let losses = self.graph(&backend, true).losses(&backend.upload(batch)?, &targets)?;
+            let found = (&losses.mlm.nll + &losses.nsp.nll)?.backward()?;
+            for (sum, value) in sums.iter_mut().zip(scalars(&losses)?) {
+                *sum += value;
+            }
+            let found = self.slots.iter().map(|slot| {
+                let cut = || Error::Tensor { name: slot.name(), reason: "got no gradient".into() };
+                found.get(&slot.variable).cloned().ok_or_else(cut)
+            });
+            tensors = match tensors.is_empty() {
+                true => found.collect::<Result<Vec<_>>>()?,
+                false => found.zip(&tensors).map(|(new, sum)| Ok((sum + new?)?)).collect::<Result<Vec<_>>>()?,
+            };
+        }
+        let [mlm_loss, mlm_accuracy, nsp_loss, nsp_accuracy] = sums;
+        let row_square = *row_squares.lock().unwrap_or_else(PoisonError::into_inner);
+        let grad_norm = self.norm(&tensors, row_square)?;
+        if micro_batches.is_empty() {
+            return Err(Error::Batch("expected at least one micro-batch, found none".into()));
+        }
+        let report = StepReport { loss: mlm_loss + nsp_loss, mlm_loss, nsp_loss, mlm_accuracy, nsp_accuracy, grad_norm };
+        Ok(Gradients { tensors, report })
+    }
+
+    /// Global norm; `row_square` stands for the word embeddings under the original's rule. They come first in the table.
+    fn norm(&self, gradients: &[Tensor], row_square: f64) -> Result<f64> {
+        let mut squares =
+            gradients.iter().map(|gradient| Ok(square_sum(&gradient.flatten_all()?.to_vec1()?))).collect::<Result<Vec<_>>>()?;
+        if let (NormRule::Original, Some(word)) = (self.settings.norm_rule, squares.first_mut()) {
+            *word = row_square;
+        }
+        Ok(squares.iter().sum::<f64>().sqrt())
+    }
+}
+
+impl Slot {
+    fn values(&self) -> Result<Vec<f32>> {
+        Ok(self.variable.flatten_all()?.to_vec1()?)
+    }
+
+    fn name(&self) -> String {
+        self.parameters.first().map(|parameter| parameter.name.clone()).unwrap_or_default()
+    }
+
+    fn update(&mut self, settings: &UpdateSettings, gradient: &Tensor, scale: f32, rate: f32) -> Result<()> {
+        let mut weights = self.values()?;
+        let decayed = self.parameters.iter().any(|parameter| parameter.decayed);
+        let slices = Slices { weights: &mut weights, first: &mut self.first, second: &mut self.second };
+        settings.update(slices, &gradient.flatten_all()?.to_vec1()?, scale, rate, decayed);
+        Ok(self.variable.set(&Tensor::from_vec(weights, self.variable.shape(), &Device::Cpu)?)?)
+    }
+
+    /// Values of the fused tensor under the names of its parameters.
+    fn split(&self, mut values: &[f32], named: &mut Tensors) {
+        for parameter in &self.parameters {
+            let (data, rest) = values.split_at(parameter.elements().min(values.len()));
+            named.insert(parameter.name.clone(), HostTensor { shape: parameter.shape.clone(), data: data.to_vec() });
+            values = rest;
+        }
+    }
+}
+
+fn joined(group: &[Parameter], tensors: &Tensors) -> Vec<f32> {
+    group.iter().filter_map(|parameter| tensors.get(&parameter.name)).flat_map(|tensor| &tensor.data).copied().collect()
+}
+
+/// Sum of slot weights and number of rows.
+fn divisors<'a>(slots: impl IntoIterator<Item = &'a MaskedSlots>) -> (f32, f32) {
+    let mut sums = (0.0, 0.0);
+    for slots in slots {
+        sums.0 += slots.weights.iter().sum::<f32>();
+        sums.1 += slots.next_sentence.len() as f32;
+    }
+    sums
+}
+
+fn scalars(losses: &PretrainingLosses<Tensor>) -> Result<[f64; 4]> {
+    let value = |tensor: &Tensor| -> Result<f64> { Ok(f64::from(tensor.to_scalar::<f32>()?)) };
+    Ok([value(&losses.mlm.nll)?, value(&losses.mlm.correct)?, value(&losses.nsp.nll)?, value(&losses.nsp.correct)?])
+}

@@ -1,0 +1,156 @@
+//! The command tree. Each command's flags live beside its code in [`crate::commands`].
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clinicalbert_core::text::{SentenceRules, SplitOptions, Splitter};
+
+use crate::commands;
+
+/// Clinical notes in, a pretrained BERT out.
+#[derive(Debug, Parser)]
+#[command(name = "native", version, about, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Worker threads; all cores if not given
+    #[arg(long, global = true, value_name = "N", help_heading = "Common")]
+    pub threads: Option<usize>,
+    /// Results as JSON on standard output
+    #[arg(long, global = true, help_heading = "Common")]
+    pub json: bool,
+    /// Say nothing but errors and results
+    #[arg(long, short, global = true, help_heading = "Common")]
+    pub quiet: bool,
+}
+
+/// The commands, in the order in which data flows.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write invented notes in the shape of MIMIC's, to try everything without credentialed data
+    Sample(commands::sample::Arguments),
+    /// Train a cased WordPiece vocabulary on notes
+    Vocab(commands::vocab::Arguments),
+    /// Show a note's sections and sentences with their offsets
+    Split(commands::split::Arguments),
+    /// Turn notes into masked pretraining examples (TFRecord) and a ledger of every row
+    Prepare(commands::prepare::Arguments),
+    /// Pretrain BERT (MLM + NSP); with no other argument, a small one on invented notes
+    Train(commands::train::Arguments),
+    /// Held-out MLM and NSP loss and accuracy of a model
+    Eval(commands::eval::Arguments),
+    /// Vectors of texts
+    Embed(commands::embed::Arguments),
+    /// What a model expects in place of [MASK]
+    FillMask(commands::fill_mask::Arguments),
+    /// What is in a model folder, a weights file, or a folder of examples
+    Inspect(commands::inspect::Arguments),
+}
+
+/// Google's scripts spell flags with underscores (`--max_seq_length=128`): every flag is accepted in both spellings.
+pub fn with_google_spellings(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    arguments.map(|argument| match argument.to_str() {
+        Some(flag) if flag.starts_with("--") && flag.contains('_') => {
+            let (name, value) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)));
+            let name = name.replace('_', "-");
+            value.map_or_else(|| name.clone(), |value| format!("{name}={value}")).into()
+        }
+        _ => argument,
+    })
+}
+
+/// Where notes come from and which of their columns matter; shared by every command that reads notes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct NotesInput {
+    /// Notes: CSV, TSV or JSON lines (also .gz, .zst) as MIMIC distributes them or with the columns named below, text files, folders
+    /// of them, patterns such as `notes/*.csv.gz`, `-` for standard input
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub notes: Vec<PathBuf>,
+    /// Column that holds the text; TEXT in either case if not given
+    #[arg(long, value_name = "NAME")]
+    pub text_column: Option<String>,
+    /// Column that names the row; ROW_ID or note_id if not given, else the row number
+    #[arg(long, value_name = "NAME")]
+    pub id_column: Option<String>,
+    /// Column that names the patient; SUBJECT_ID if not given
+    #[arg(long, value_name = "NAME")]
+    pub patient_column: Option<String>,
+    /// Column that holds the category; CATEGORY or note_type if not given
+    #[arg(long, value_name = "NAME")]
+    pub category_column: Option<String>,
+    /// Take only notes of this category; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub category: Vec<String>,
+    /// Take notes that are marked as errors (ISERROR) too
+    #[arg(long)]
+    pub include_errors: bool,
+    /// Take only rows with this value in this column; may be given several times, all must hold
+    #[arg(long = "where", value_name = "COLUMN=VALUE")]
+    pub conditions: Vec<String>,
+    /// Stop after so many notes
+    #[arg(long, value_name = "N")]
+    pub max_notes: Option<u64>,
+}
+
+/// How notes are cut; shared by every command that cuts notes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SplitFlags {
+    /// Rules that cut notes into sections
+    #[arg(long, value_enum, default_value_t)]
+    pub splitter: SplitterName,
+    /// Rules that find sentences
+    #[arg(long, value_enum, default_value_t)]
+    pub sentences_by: SentenceRulesName,
+}
+
+/// `--splitter`.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum SplitterName {
+    /// Ours: the original's bugs mended, MIMIC-IV's `___`, indented and inline headers
+    #[default]
+    Clinical,
+    /// The published rules with their authors' own two fixes
+    Fixed,
+    /// The published rules with all their bugs, lost notes included
+    Faithful,
+    /// The whole note is one section
+    None,
+}
+
+/// `--sentences-by`.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum SentenceRulesName {
+    /// Ours, made for clinical text
+    #[default]
+    Rules,
+    /// The rule component of the original
+    OriginalRules,
+}
+
+impl SplitFlags {
+    /// The core's options.
+    pub fn options(&self) -> SplitOptions {
+        SplitOptions {
+            splitter: match self.splitter {
+                SplitterName::Clinical => Splitter::Clinical,
+                SplitterName::Fixed => Splitter::Fixed,
+                SplitterName::Faithful => Splitter::Faithful,
+                SplitterName::None => Splitter::None,
+            },
+            sentences_by: match self.sentences_by {
+                SentenceRulesName::Rules => SentenceRules::Rules,
+                SentenceRulesName::OriginalRules => SentenceRules::OriginalRules,
+            },
+        }
+    }
+}
