@@ -147,7 +147,7 @@ impl<W: Write> View<W> {
             .iter()
             .map(|section| {
                 let title = section.title.map(|title| title.of(text));
-                json!({ "title": title, "text": section.span.of(text), "start": section.span.start, "end": section.span.end })
+                json!({ "title": title, "text": section.text, "start": section.span.start, "end": section.span.end })
             })
             .collect();
         let mut sentences = Vec::with_capacity(note.sentences.len());

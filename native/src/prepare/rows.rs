@@ -40,7 +40,8 @@ impl<I: Iterator<Item = Result<Row>>> Batches<I> {
         while bytes < BATCH_BYTES && batch.len() < BATCH_ROWS {
             let Some(row) = self.rows.next().transpose()? else { break };
             // Rows of other parts are looked at too: a duplicate is one in whatever part the first stands.
-            let duplicate = matches!(row.content, Content::Note(_)) && !self.seen.insert(short_hash(&row.id));
+            let has_text = matches!(&row.content, Content::Note(text) if !text.is_empty());
+            let duplicate = has_text && !self.seen.insert(short_hash(&row.id));
             let number = self.number;
             self.number += 1;
             if self.part.is_some_and(|(part, parts)| number % parts != part) {

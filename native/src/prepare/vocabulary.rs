@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use clinicalbert_core::examples::Vocabulary;
 use clinicalbert_core::tokenizer::{Case, WordPiece};
 
 /// Loads `vocab.txt`, `tokenizer.json`, or a folder that holds one of them.
@@ -44,20 +43,6 @@ fn likely_case(vocab: &str) -> Case {
         Case::Cased
     } else {
         Case::Uncased
-    }
-}
-
-/// What example making needs of it.
-pub fn for_examples(tokenizer: &WordPiece) -> Vocabulary {
-    let special = tokenizer.special();
-    let entries: Vec<u32> = (0..tokenizer.vocab_size() as u32).collect();
-    let continues = |&id: &u32| tokenizer.token(id).is_some_and(|token| token.starts_with("##"));
-    Vocabulary {
-        classify: special.classify,
-        separator: special.separator,
-        mask: special.mask,
-        continuations: entries.iter().map(continues).collect(),
-        entries,
     }
 }
 

@@ -30,8 +30,7 @@ struct Line<'text> {
 pub(super) fn each_run(text: &str, mut emit: impl FnMut(Span)) {
     let mut paragraph: Vec<Line> = Vec::new();
     let mut start = 0;
-    for raw in text.split(['\n', '\u{b}', '\u{c}', '\u{2028}', '\u{2029}']) {
-        let _ = raw;
+    for raw in text.split('\n') {
         let end = start + raw.len();
         let span = Span::new(start, end).trimmed(text);
         if span.is_empty() {
@@ -40,7 +39,7 @@ pub(super) fn each_run(text: &str, mut emit: impl FnMut(Span)) {
         } else {
             paragraph.push(Line { span, text: span.of(text), width: width(Span::new(start, span.end).of(text)) });
         }
-        start = end + text.get(end..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+        start = end + 1;
     }
     each_run_of_paragraph(&paragraph, &mut emit);
 }
