@@ -24,20 +24,8 @@ pub(super) fn split(text: &str, run: Span, spans: &mut Vec<Span>) {
 
 /// Bytes at which [`Prose::look`] has something to decide; 0xE2 leads `…` and the bullets.
 const fn is_trigger(byte: u8) -> bool {
-    TRIGGERS[byte as usize]
+    matches!(byte, b'.' | b'!' | b'?' | b')' | b'[' | b']' | 0xE2)
 }
-
-#[allow(clippy::indexing_slicing, reason = "a table of 256 entries, filled at compile time")]
-const TRIGGERS: [bool; 256] = {
-    let mut table = [false; 256];
-    let signs = b".!?)[]\xe2";
-    let mut at = 0;
-    while at < signs.len() {
-        table[signs[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
 
 struct Prose<'text, 'spans> {
     text: &'text str,
