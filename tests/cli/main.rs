@@ -1,1 +1,31 @@
-//! The real `native` binary, driven as a user drives it.
+//! The real `native` binary, driven as a user drives it. Build it first: `cargo build -p clinicalbert-native`.
+
+mod prepare;
+mod prepare_bad_input;
+mod prepare_interrupted;
+mod prepare_parts;
+
+use std::path::Path;
+use std::process::Output;
+
+/// The binary, ready for arguments.
+fn native() -> assert_cmd::Command {
+    assert_cmd::Command::new(assert_cmd::cargo::cargo_bin("native"))
+}
+
+/// Runs the binary in a folder and expects success.
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    let output = native().current_dir(folder).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// A vocabulary of single characters, so that every ASCII text has tokens.
+fn write_character_vocabulary(path: &Path) {
+    let mut entries: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from).into();
+    for character in ('!'..='~').map(String::from) {
+        entries.push(format!("##{character}"));
+        entries.push(character);
+    }
+    std::fs::write(path, entries.join("\n") + "\n").unwrap();
+}

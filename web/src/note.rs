@@ -91,9 +91,14 @@ mod tests {
     #[test]
     fn parts_keep_their_text_and_get_utf16_offsets() {
         let note = "Exam: 🫀 regular.\nSeen by [**Name**].";
-        let sentence = |start, end| text::Sentence { text: Cow::Borrowed(&note[start..end]), span: Span::new(start, end), section: 0 };
+        let sentence =
+            |start, end| text::Sentence { text: Cow::Borrowed(&note[start..end]), span: Span::new(start, end), section: 0 };
         let split = SplitNote {
-            sections: vec![text::Section { title: Some(Span::new(0, 5)), span: Span::new(0, note.len()) }],
+            sections: vec![text::Section {
+                title: Some(Span::new(0, 5)),
+                span: Span::new(0, note.len()),
+                text: Cow::Borrowed(note),
+            }],
             sentences: vec![sentence(0, 19), sentence(20, 38)],
             placeholders: vec![Span::new(28, 37)],
         };

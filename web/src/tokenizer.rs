@@ -45,7 +45,11 @@ impl Tokenizer {
         let mut cursor = Cursor::new(text);
         let pieces: Vec<Piece<'_>> = pieces
             .iter()
-            .map(|piece| Piece { id: piece.id, token: self.0.token(piece.id).unwrap_or("[UNK]"), range: cursor.range(piece.span) })
+            .map(|piece| Piece {
+                id: piece.id,
+                token: self.0.token(piece.id).unwrap_or("[UNK]"),
+                range: cursor.range(piece.span),
+            })
             .collect();
         to_js(&pieces)
     }

@@ -1,5 +1,6 @@
 //! `native prepare`: notes to masked pretraining examples, every row accounted for.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
@@ -10,7 +11,7 @@ use clinicalbert_core::tokenizer::Case;
 
 use super::Answer;
 use crate::cli::{Common, NotesInput};
-use crate::prepare::{self, Input, Output, Progress, Settings, Summary};
+use crate::prepare::{self, Comparison, Input, Key, Output, Progress, Settings, Summary};
 
 /// Flags. Names and meaning of the example settings are Google's; the defaults are the Bio_ClinicalBERT model card's.
 #[derive(Debug, Args)]
@@ -68,6 +69,15 @@ pub struct Arguments {
     /// Only part I of N of the rows, for arrays of jobs; I from 0 to N-1, or from 1 to N
     #[arg(long, value_name = "I/N", value_parser = part)]
     shard: Option<(u64, u64)>,
+    /// Put parts that were prepared with --shard together into --out
+    #[arg(long, value_name = "DIR", num_args = 2.., conflicts_with_all = ["notes", "sentences", "compare"])]
+    merge: Vec<PathBuf>,
+    /// Tell where two preparations differ, from their summaries alone; exit status 1 if they do
+    #[arg(long, value_names = ["A", "B"], num_args = 2, conflicts_with_all = ["notes", "sentences"])]
+    compare: Vec<PathBuf>,
+    /// Secret that two sites share: the summary then has keyed hashes by which --compare sees differences in text and tokens
+    #[arg(long, value_name = "TEXT", env = "CLINICALBERT_KEY", hide_env_values = true)]
+    key: Option<String>,
     /// Rows between points to go on from
     #[arg(long, default_value_t = 20_000, hide = true)]
     checkpoint_every: u64,
@@ -106,7 +116,8 @@ fn truth(text: &str) -> Result<bool, String> {
 
 /// `i/n`; n/n is the same part as 0/n, so that counting from 0 and counting from 1 both give every part once.
 fn part(text: &str) -> Result<(u64, u64), String> {
-    let numbers: Option<(u64, u64)> = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
+    let numbers: Option<(u64, u64)> =
+        text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
     match numbers {
         Some((part, parts)) if parts > 0 && part <= parts => Ok((part % parts, parts)),
         _ => Err("expected I/N with I from 0 to N-1 (or from 1 to N), such as 0/8".into()),
@@ -118,7 +129,14 @@ fn part(text: &str) -> Result<(u64, u64), String> {
 /// # Errors
 /// Whatever cannot be prepared, as one line.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
-    let summary = prepare::prepare(&settings(arguments, common)?, &Progress { quiet: common.quiet })?;
+    if let [first, second] = arguments.compare.as_slice() {
+        return tell(&prepare::compare(first, second)?, common);
+    }
+    let summary = match (arguments.merge.as_slice(), &arguments.out) {
+        ([], _) => prepare::prepare(&settings(arguments, common)?, &Progress { quiet: common.quiet })?,
+        (_, None) => bail!("no place for the result is given: name a folder with --out DIR"),
+        (folders, Some(out)) => prepare::merge(folders, out)?,
+    };
     if common.json {
         let mut json = serde_json::to_value(&summary)?;
         if let Some(object) = json.as_object_mut() {
@@ -130,6 +148,24 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         eprint!("{}", table(&summary));
     }
     Ok(Answer::Yes)
+}
+
+/// The comparison on standard output: it is the result.
+fn tell(comparison: &Comparison, common: &Common) -> Result<Answer> {
+    let mut text = String::new();
+    if common.json {
+        text = serde_json::to_string(comparison)? + "\n";
+    } else {
+        for (what, first, second) in &comparison.differences {
+            text.push_str(&format!("{what}: {first}{}{second}\n", if second.is_empty() { "" } else { " against " }));
+        }
+        for remark in &comparison.remarks {
+            text.push_str(&format!("{remark}\n"));
+        }
+        text.push_str(if comparison.same { "the two preparations agree\n" } else { "the two preparations differ\n" });
+    }
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(if comparison.same { Answer::Yes } else { Answer::No })
 }
 
 fn settings(arguments: &Arguments, common: &Common) -> Result<Settings> {
@@ -178,6 +214,7 @@ fn settings(arguments: &Arguments, common: &Common) -> Result<Settings> {
         shards,
         holdout: arguments.holdout,
         part: arguments.shard,
+        key: arguments.key.as_deref().map(Key::new),
         threads: common.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         checkpoint_every: arguments.checkpoint_every,
     })
@@ -187,7 +224,13 @@ fn settings(arguments: &Arguments, common: &Common) -> Result<Settings> {
 fn table(summary: &Summary) -> String {
     let counts = &summary.counts;
     let mut lines = vec![("rows read".to_owned(), counts.rows_read)];
-    lines.extend(counts.outcomes.iter().map(|(outcome, count)| (format!("  {}", outcome.name().replace('_', " ")), *count)));
+    lines.extend(
+        counts
+            .outcomes
+            .iter()
+            .filter(|(_, count)| **count > 0)
+            .map(|(outcome, count)| (format!("  {}", outcome.name().replace('_', " ")), *count)),
+    );
     for (name, count) in [
         ("sections", counts.sections),
         ("sentences", counts.sentences),

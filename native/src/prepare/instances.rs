@@ -26,12 +26,14 @@ pub struct Making<'a> {
     pub settings: &'a examples::Settings,
     /// Of which vocabulary.
     pub vocabulary: &'a Vocabulary,
+    /// Number of token ids, which decides how wide they are kept.
+    pub vocab_size: usize,
 }
 
 impl Making<'_> {
     /// How instances are packed in their file.
     pub fn packing(&self) -> Packing {
-        Packing::new(self.settings, self.vocabulary.entries.len())
+        Packing::new(self.settings, self.vocab_size)
     }
 
     /// The packed instances in the order of making.
@@ -46,7 +48,7 @@ impl Making<'_> {
 
     /// Whether ids take four bytes.
     pub fn has_wide_ids(&self) -> bool {
-        self.vocabulary.entries.len() > 1 << 16
+        self.vocab_size > 1 << 16
     }
 
     /// Writes [`Making::instances`] and [`Making::order`], unless that has been done.

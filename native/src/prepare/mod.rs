@@ -9,9 +9,13 @@
 //! Memory does not grow with the corpus: what does grow lies in files that are mapped. A preparation that is killed leaves its work
 //! folder behind, and the same command goes on in it.
 
+mod compare;
+mod digest;
 mod instances;
 mod ledger;
+mod merge;
 mod progress;
+mod report;
 mod rows;
 mod sentence_files;
 mod shards;
@@ -19,7 +23,7 @@ mod store;
 mod summary;
 mod text;
 mod tokens;
-mod vocabulary;
+pub mod vocabulary;
 mod work_folder;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +34,9 @@ use clinicalbert_core::text::SplitOptions;
 use clinicalbert_core::tokenizer::Case;
 
 use crate::cli::NotesInput;
+pub use compare::{Comparison, compare};
+pub use digest::Key;
+pub use merge::merge;
 pub use progress::Progress;
 pub use summary::Summary;
 use work_folder::WorkFolder;
@@ -55,6 +62,8 @@ pub struct Settings {
     pub holdout: f64,
     /// Only every so-manieth row: `(i, n)` takes the rows whose number leaves the remainder `i` by `n`.
     pub part: Option<(u64, u64)>,
+    /// Key of the hashes in the summary; without it there are none.
+    pub key: Option<Key>,
     /// Worker threads.
     pub threads: usize,
     /// Rows between two points that an interrupted run can go on from.
@@ -98,7 +107,7 @@ pub fn prepare(settings: &Settings, progress: &Progress) -> Result<Summary> {
     ensure!(settings.shards > 0, "--shards must be at least 1");
     ensure!((0.0..1.0).contains(&settings.holdout), "--holdout must be from 0 to below 1, found {}", settings.holdout);
     let tokenizer = vocabulary::load(&settings.vocab, settings.case)?;
-    let vocabulary = vocabulary::for_examples(&tokenizer);
+    let vocabulary = tokenizer.vocabulary();
     let record = summary::SettingsRecord::new(settings, &tokenizer);
     let fingerprint = summary::fingerprint(settings, &record)?;
     if let Some(finished) = finished(&settings.out, &fingerprint)? {
@@ -120,14 +129,23 @@ pub fn prepare(settings: &Settings, progress: &Progress) -> Result<Summary> {
             let example_settings = examples::Settings { dupe_factor: passes, ..settings.examples.clone() };
             let target = if name == "train" { work.result() } else { work.result().join(name) };
             let shards = if name == "train" { settings.shards } else { 1 };
-            let making = instances::Making { store: &store, settings: &example_settings, vocabulary: &vocabulary };
+            let making = instances::Making {
+                store: &store,
+                settings: &example_settings,
+                vocabulary: &vocabulary,
+                vocab_size: tokenizer.vocab_size(),
+            };
             stages.push(making.make(progress)?);
             let (count, stage) = shards::write(&making, &target, shards, settings.threads, progress)?;
             *made = count;
             stages.push(stage);
         }
         let [examples, holdout_examples] = examples;
-        ensure!(examples > 0, "no note is left to make examples of ({}); look at the filters and the input", counts.outcome_line());
+        ensure!(
+            examples > 0,
+            "no note is left to make examples of ({}); look at the filters and the input",
+            counts.outcome_line()
+        );
         let summary = Summary { fingerprint: fingerprint.clone(), settings: record, counts, examples, holdout_examples, stages };
         summary::write(&summary, &tokenizer, &work)?;
         work.publish(&settings.out)?;

@@ -40,7 +40,8 @@ impl<I: Iterator<Item = Result<Row>>> Batches<I> {
         while bytes < BATCH_BYTES && batch.len() < BATCH_ROWS {
             let Some(row) = self.rows.next().transpose()? else { break };
             // Rows of other parts are looked at too: a duplicate is one in whatever part the first stands.
-            let duplicate = matches!(row.content, Content::Note(_)) && !self.seen.insert(short_hash(&row.id));
+            let has_text = matches!(&row.content, Content::Note(text) if !text.is_empty());
+            let duplicate = has_text && !self.seen.insert(short_hash(&row.id));
             let number = self.number;
             self.number += 1;
             if self.part.is_some_and(|(part, parts)| number % parts != part) {
@@ -67,7 +68,8 @@ impl<I: Iterator<Item = Result<Row>>> Iterator for Batches<I> {
 /// 64 bits of a name: numbers as they are, so that MIMIC's ids never collide; others by SHA-256 (at two million rows the chance of any
 /// collision is 1 in 10 million).
 fn short_hash(name: &str) -> u64 {
-    let is_plain_number = !name.is_empty() && name.len() < 19 && !name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit());
+    let is_plain_number =
+        !name.is_empty() && name.len() < 19 && !name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit());
     name.parse().ok().filter(|_| is_plain_number).unwrap_or_else(|| sha_64(name) | 1 << 63)
 }
 

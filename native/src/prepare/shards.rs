@@ -1,7 +1,7 @@
 //! The last stage: instances in their final order, spelled out as TFRecord files with their indices.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
@@ -53,6 +53,13 @@ pub fn write(making: &Making<'_>, target: &Path, shards: usize, threads: usize, 
     Ok((order.len() as u64, Stage::new("examples", start.elapsed())))
 }
 
+/// Name of the index of a shard.
+pub fn index_path(data: &Path) -> PathBuf {
+    let mut name = data.as_os_str().to_owned();
+    name.push(".index");
+    name.into()
+}
+
 struct Writing<'a> {
     making: &'a Making<'a>,
     order: &'a [u32],
@@ -66,9 +73,9 @@ impl Writing<'_> {
     fn shard<Id: TokenId + Pod + Sync>(&self, shard: usize, target: &Path, corpus: Corpus<'_, Id>) -> Result<()> {
         // Written in the store's folder, which is no part of the result, and moved when whole: the index first, so that a data file
         // in the result always has one.
-        let (data_path, index_path) = (self.making.store.join("shard"), self.making.store.join("shard.index"));
-        let mut data = Appended::open(data_path.clone(), 0)?;
-        let mut index = Appended::open(index_path.clone(), 0)?;
+        let (data_file, index_file) = (self.making.store.join("shard"), self.making.store.join("shard.index"));
+        let mut data = Appended::open(data_file.clone(), 0)?;
+        let mut index = Appended::open(index_file.clone(), 0)?;
         let places = self.order.get(shard..).unwrap_or_default();
         let count = places.len().div_ceil(self.shards);
         index.write(INDEX_MAGIC)?;
@@ -92,10 +99,8 @@ impl Writing<'_> {
         )?;
         data.sync()?;
         index.sync()?;
-        let mut index_target = target.as_os_str().to_owned();
-        index_target.push(".index");
-        fs::rename(&index_path, &index_target)
-            .and_then(|()| fs::rename(&data_path, target))
+        fs::rename(&index_file, index_path(target))
+            .and_then(|()| fs::rename(&data_file, target))
             .with_context(|| format!("cannot write {}", target.display()))
     }
 }
@@ -134,7 +139,8 @@ impl<'a> Speller<'a> {
         let mut spelled = Spelled { bytes: Vec::with_capacity(BATCH << 10), lengths: Vec::with_capacity(BATCH) };
         for &number in places {
             let start = number as usize * length;
-            let packed = instances.get(start..start + length).ok_or_else(|| anyhow!("the file of instances was cut; start again"))?;
+            let packed =
+                instances.get(start..start + length).ok_or_else(|| anyhow!("the file of instances was cut; start again"))?;
             packing.read(packed, &mut self.instance)?;
             self.instance.fill(&corpus, self.making.vocabulary, &mut self.example);
             let before = spelled.bytes.len();

@@ -14,7 +14,9 @@ use clinicalbert_core::tokenizer::{Case, WordPiece};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::digest::{GROUPS, Sums};
 use super::ledger::{Line, Outcome};
+use super::report;
 use super::work_folder::WorkFolder;
 use super::{Input, Settings};
 use crate::notes;
@@ -64,6 +66,8 @@ pub struct SettingsRecord {
     pub part: Option<String>,
     /// Categories, conditions and limits, as given.
     pub filters: BTreeMap<String, String>,
+    /// Tells the keys of keyed hashes apart.
+    pub key_check: Option<u64>,
 }
 
 impl SettingsRecord {
@@ -81,7 +85,8 @@ impl SettingsRecord {
                 ("include_errors", if input.include_errors { "true".into() } else { String::new() }),
                 ("max_notes", input.max_notes.map(|most| most.to_string()).unwrap_or_default()),
             ];
-            filters.extend(given.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value)));
+            filters
+                .extend(given.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value)));
         }
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -94,7 +99,14 @@ impl SettingsRecord {
             holdout: settings.holdout,
             part: settings.part.map(|(part, parts)| format!("{part}/{parts}")),
             filters,
+            key_check: settings.key.map(|key| key.check()),
         }
+    }
+
+    /// `i` and `n` of a part `i/n`.
+    pub fn part_number(&self) -> Option<(u64, u64)> {
+        let (number, count) = self.part.as_ref()?.split_once('/')?;
+        Some((number.parse().ok()?, count.parse().ok()?))
     }
 }
 
@@ -105,7 +117,7 @@ pub struct Counts {
     pub rows_read: u64,
     /// Rows whose sentences are in the examples.
     pub kept: u64,
-    /// Rows by what became of them.
+    /// Rows by what became of them; every outcome is named.
     pub outcomes: BTreeMap<Outcome, u64>,
     /// Sections of kept rows.
     pub sections: u64,
@@ -127,6 +139,9 @@ pub struct Counts {
     pub tokens_histogram: Vec<u64>,
     /// Characters that the vocabulary lacks.
     pub unknown_characters: BTreeMap<char, u64>,
+    /// Sums of keyed hashes by group; empty without a key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<Sums>,
 }
 
 impl Counts {
@@ -153,13 +168,59 @@ impl Counts {
         }
     }
 
+    /// Adds a row's keyed hashes to those of its group.
+    pub fn add_digests(&mut self, group: usize, sums: &Sums) {
+        if self.digests.is_empty() {
+            self.digests = vec![Sums::default(); GROUPS];
+        }
+        if let Some(total) = self.digests.get_mut(group) {
+            for (total, sum) in total.iter_mut().zip(sums) {
+                *total = total.wrapping_add(*sum);
+            }
+        }
+    }
+
+    /// Adds the counts of another part of the rows.
+    pub fn merge(&mut self, other: &Self) {
+        for (total, count) in [
+            (&mut self.rows_read, other.rows_read),
+            (&mut self.kept, other.kept),
+            (&mut self.sections, other.sections),
+            (&mut self.sentences, other.sentences),
+            (&mut self.tokens, other.tokens),
+            (&mut self.unknown_pieces, other.unknown_pieces),
+            (&mut self.words, other.words),
+            (&mut self.bytes, other.bytes),
+            (&mut self.held_out, other.held_out),
+        ] {
+            *total += count;
+        }
+        add_all(&mut self.outcomes, &other.outcomes);
+        add_all(&mut self.categories, &other.categories);
+        add_all(&mut self.unknown_characters, &other.unknown_characters);
+        let classes = self.tokens_histogram.len().max(other.tokens_histogram.len());
+        self.tokens_histogram.resize(classes, 0);
+        for (total, count) in self.tokens_histogram.iter_mut().zip(&other.tokens_histogram) {
+            *total += count;
+        }
+        for (group, sums) in other.digests.iter().enumerate() {
+            self.add_digests(group, sums);
+        }
+    }
+
     /// The outcomes in one line.
     pub fn outcome_line(&self) -> String {
         let mut line = format!("{} rows read", self.rows_read);
-        for (outcome, count) in &self.outcomes {
+        for (outcome, count) in self.outcomes.iter().filter(|(_, count)| **count > 0) {
             let _ = write!(line, ", {count} {}", outcome.name().replace('_', " "));
         }
         line
+    }
+}
+
+fn add_all<K: Clone + Ord>(totals: &mut BTreeMap<K, u64>, counts: &BTreeMap<K, u64>) {
+    for (name, count) in counts {
+        *totals.entry(name.clone()).or_default() += count;
     }
 }
 
@@ -202,7 +263,8 @@ pub fn fingerprint(settings: &Settings, record: &SettingsRecord) -> Result<Strin
         }
         let metadata = fs::metadata(&file).with_context(|| format!("cannot read {}; check the name", file.display()))?;
         hash.update(metadata.len().to_le_bytes());
-        let changed = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+        let changed =
+            metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
         hash.update(changed.as_nanos().to_le_bytes());
     }
     Ok(hexadecimal(&hash.finalize()))
@@ -223,20 +285,23 @@ pub fn write(summary: &Summary, tokenizer: &WordPiece, work: &WorkFolder) -> Res
     text("tokenizer.json", &tokenizer.tokenizer_json()?)?;
     let mut json = serde_json::to_string_pretty(summary)?;
     json.push('\n');
+    text("report.html", &report::html(summary))?;
     text("summary.json", &json)
 }
 
-/// Reads the summary of a prepared folder.
+/// Reads the summary of a prepared folder, or the file itself.
 ///
 /// # Errors
 /// There is none, or it is no summary.
 pub fn read(folder: &Path) -> Result<Summary> {
-    let path = folder.join("summary.json");
-    let bytes = fs::read(&path).with_context(|| format!("cannot read {}: expected a folder that native prepare made", path.display()))?;
+    let path = if folder.is_file() { folder.to_owned() } else { folder.join("summary.json") };
+    let bytes =
+        fs::read(&path).with_context(|| format!("cannot read {}: expected a folder that native prepare made", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{} is no summary of a preparation", path.display()))
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -7,8 +7,9 @@ use anyhow::Result;
 use clinicalbert_core::Error;
 use clinicalbert_core::examples::corpus::{decode_ignoring_errors, line_text};
 use clinicalbert_core::text::{SplitOptions, split_note};
-use clinicalbert_core::tokenizer::WordPiece;
+use clinicalbert_core::tokenizer::{Encoder, WordPiece};
 
+use super::digest::{Key, Sums};
 use super::ledger::{Line, Outcome};
 use super::rows::InputRow;
 use crate::notes::{Content, Row};
@@ -51,13 +52,16 @@ pub struct Document {
     pub sentences: usize,
     /// Whether it ends here.
     pub ends: bool,
+    /// Group and keyed hashes, if there is a key.
+    pub digests: Option<(usize, Sums)>,
 }
 
 /// Works on batches.
 pub struct TextWorker<'a> {
-    tokenizer: &'a WordPiece,
+    encoder: Encoder<'a>,
     split: SplitOptions,
     wide_ids: bool,
+    key: Option<Key>,
     unknown: u32,
     ids: Vec<u32>,
     known_characters: BTreeMap<char, bool>,
@@ -66,11 +70,12 @@ pub struct TextWorker<'a> {
 
 impl<'a> TextWorker<'a> {
     /// A worker with its own memory.
-    pub fn new(tokenizer: &'a WordPiece, split: SplitOptions, wide_ids: bool) -> Self {
+    pub fn new(tokenizer: &'a WordPiece, split: SplitOptions, wide_ids: bool, key: Option<Key>) -> Self {
         Self {
-            tokenizer,
+            encoder: tokenizer.encoder(),
             split,
             wide_ids,
+            key,
             unknown: tokenizer.special().unknown,
             ids: Vec::new(),
             known_characters: BTreeMap::new(),
@@ -98,6 +103,7 @@ impl<'a> TextWorker<'a> {
         let Row { id, patient, category, content } = row;
         let mut line = Line::new(id, category, Outcome::Kept);
         let before = self.result.sentences.len();
+        let mut sums = Sums::default();
         match content {
             Content::ErrorFlag => line.outcome = Outcome::ErrorFlag,
             Content::Filtered => line.outcome = Outcome::Filtered,
@@ -106,14 +112,19 @@ impl<'a> TextWorker<'a> {
                 (line.byte_offset, line.reason) = (Some(offset), reason);
             }
             Content::Note(_) if duplicate => line.outcome = Outcome::Duplicate,
-            Content::Note(text) => self.note(&text, &mut line)?,
+            Content::Note(text) => sums = self.note(&text, &mut line)?,
         }
         let sentences = self.result.sentences.len() - before;
-        self.result.documents.push(Document { line, patient, sentences, ends: true });
+        let digests = self.key.map(|key| {
+            let [row, ..] = &mut sums;
+            *row = key.row(&line.id, line.outcome);
+            (key.group(&line.id), sums)
+        });
+        self.result.documents.push(Document { line, patient, sentences, ends: true, digests });
         Ok(())
     }
 
-    fn note(&mut self, text: &str, line: &mut Line) -> Result<()> {
+    fn note(&mut self, text: &str, line: &mut Line) -> Result<Sums> {
         self.result.words += words(text);
         self.result.bytes += text.len() as u64;
         let start = Instant::now();
@@ -121,11 +132,12 @@ impl<'a> TextWorker<'a> {
             Err(Error::LostByOriginalRules(reason)) => {
                 line.outcome = Outcome::LostByOriginalRules;
                 line.reason = reason.into();
-                return Ok(());
+                return Ok(Sums::default());
             }
             note => note?,
         };
         let cut = Instant::now();
+        let first_id = self.result.ids.len();
         line.sections = note.sections.len() as u64;
         for sentence in &note.sentences {
             self.sentence(&sentence.text, line)?;
@@ -136,7 +148,9 @@ impl<'a> TextWorker<'a> {
         if line.tokens == 0 {
             line.outcome = Outcome::Empty;
         }
-        Ok(())
+        let ids = self.result.ids.get(first_id..).unwrap_or_default();
+        let sums = |key: Key| [0, key.text(&line.id, text), key.sentences(&line.id, &note), key.tokens(&line.id, ids)];
+        Ok(self.key.map(sums).unwrap_or_default())
     }
 
     fn lines(&mut self, bytes: &[u8]) -> Result<()> {
@@ -150,7 +164,7 @@ impl<'a> TextWorker<'a> {
         let mut end = |worker: &mut Self, line: Line, ends: bool| {
             let sentences = worker.result.sentences.len() - before;
             before = worker.result.sentences.len();
-            worker.result.documents.push(Document { line, patient: None, sentences, ends });
+            worker.result.documents.push(Document { line, patient: None, sentences, ends, digests: None });
         };
         for sentence in text.split_terminator('\n') {
             let sentence = line_text(sentence);
@@ -167,7 +181,7 @@ impl<'a> TextWorker<'a> {
 
     fn sentence(&mut self, text: &str, line: &mut Line) -> Result<()> {
         self.ids.clear();
-        self.tokenizer.append_ids(text, &mut self.ids)?;
+        self.encoder.append_ids(text, &mut self.ids)?;
         if self.ids.is_empty() {
             return Ok(());
         }
@@ -191,11 +205,10 @@ impl<'a> TextWorker<'a> {
     fn count_unknown_characters(&mut self, text: &str) {
         let mut encoded = [0; 4];
         for character in text.chars().filter(|character| !character.is_whitespace() && !character.is_ascii_alphanumeric()) {
-            let tokenizer = self.tokenizer;
             let known = *self.known_characters.entry(character).or_insert_with(|| {
                 let mut ids = Vec::new();
-                let told = tokenizer.append_ids(character.encode_utf8(&mut encoded), &mut ids);
-                told.is_err() || !ids.contains(&tokenizer.special().unknown)
+                let told = self.encoder.append_ids(character.encode_utf8(&mut encoded), &mut ids);
+                told.is_err() || !ids.contains(&self.unknown)
             });
             if !known {
                 *self.result.unknown_characters.entry(character).or_default() += 1;

@@ -42,7 +42,9 @@ pub fn tokenize(settings: &Settings, tokenizer: &WordPiece, work: &WorkFolder, p
     let start = Instant::now();
     let record = work.path().join("tokens.json");
     let checkpoint: Checkpoint = match fs::read(&record) {
-        Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged; delete its folder", record.display()))?,
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged; delete its folder", record.display()))?
+        }
         Err(_) => Checkpoint::default(),
     };
     if checkpoint.finished {
@@ -69,7 +71,7 @@ pub fn tokenize(settings: &Settings, tokenizer: &WordPiece, work: &WorkFolder, p
         settings.threads,
         // An interrupted run reads its rows again (duplicates must be known) but does no work on them.
         batches.skip_ok(done),
-        || TextWorker::new(tokenizer, settings.split, wide_ids),
+        || TextWorker::new(tokenizer, settings.split, wide_ids, settings.key),
         |worker, batch| worker.work(batch),
         |tokenized| {
             for (total, time) in times.iter_mut().zip(tokenized.times) {
@@ -157,7 +159,10 @@ impl Taker {
     }
 
     fn document(&mut self, document: Document, lengths: &[u32], ids: &mut &[u8]) -> Result<()> {
-        let Document { line, patient, ends, .. } = document;
+        let Document { line, patient, ends, digests, .. } = document;
+        if let Some((group, sums)) = digests {
+            self.checkpoint.counts.add_digests(group, &sums);
+        }
         let mut line = self.joined(line);
         line.held_out = self.share > 0.0 && is_held_out(patient.as_deref().unwrap_or(&line.id), self.share);
         let store = if line.held_out { &mut self.holdout } else { &mut self.train };
@@ -203,6 +208,9 @@ impl Taker {
             self.train.end_document()?;
             self.holdout.end_document()?;
             self.line(&line)?;
+        }
+        for outcome in Outcome::ALL {
+            self.checkpoint.counts.outcomes.entry(outcome).or_default();
         }
         self.checkpoint.finished = true;
         Ok(())

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use clinicalbert_core::examples::Vocabulary;
 use clinicalbert_core::tokenizer::{Case, WordPiece};
 
 /// Loads `vocab.txt`, `tokenizer.json`, or a folder that holds one of them.
@@ -38,24 +37,12 @@ pub fn load(path: &Path, case: Option<Case>) -> Result<WordPiece> {
 /// A vocabulary without a single capital outside its special tokens was made from lower-cased text.
 fn likely_case(vocab: &str) -> Case {
     let has_capital = |entry: &str| !entry.starts_with('[') && entry.chars().any(char::is_uppercase);
-    if vocab.lines().any(has_capital) || !vocab.lines().any(|entry| entry.chars().any(char::is_lowercase) && !entry.starts_with('[')) {
+    if vocab.lines().any(has_capital)
+        || !vocab.lines().any(|entry| entry.chars().any(char::is_lowercase) && !entry.starts_with('['))
+    {
         Case::Cased
     } else {
         Case::Uncased
-    }
-}
-
-/// What example making needs of it.
-pub fn for_examples(tokenizer: &WordPiece) -> Vocabulary {
-    let special = tokenizer.special();
-    let entries: Vec<u32> = (0..tokenizer.vocab_size() as u32).collect();
-    let continues = |&id: &u32| tokenizer.token(id).is_some_and(|token| token.starts_with("##"));
-    Vocabulary {
-        classify: special.classify,
-        separator: special.separator,
-        mask: special.mask,
-        continuations: entries.iter().map(continues).collect(),
-        entries,
     }
 }
 

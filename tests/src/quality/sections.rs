@@ -2,8 +2,9 @@
 //!
 //! A header is found if a section's title starts at its first character. What counts as a false one:
 //!
-//! * **precision**: every title that is no gold header, except the fields that the set's README names as left out of its gold:
-//!   those of the preamble and trailer templates (`Allergies:`, `Reason:`, `Admitting Diagnosis:` before the first gold header).
+//! * **precision**: every title that is no gold header, except before the note's first gold header: there stand the fields of
+//!   the synthetic set's preambles (`Allergies:`, `Reason:`, `Admitting Diagnosis:`), which its README names as left out of
+//!   its gold although they are sections.
 //! * **strict precision**: every title that is no gold header.
 //!
 //! Sections without a title (administrative fields, text after a ruler) are no headers in either count.
@@ -65,7 +66,8 @@ impl Row {
         let (left_out, spurious): (Vec<usize>, Vec<usize>) = titles.difference(&known).partition(|&&start| start < first);
         let sentences = || split.sentences.iter().map(|sentence| sentence.span);
         let whole = |span: &&Span| {
-            split.placeholders.contains(span) && sentences().any(|sentence| sentence.start <= span.start && span.end <= sentence.end)
+            split.placeholders.contains(span)
+                && sentences().any(|sentence| sentence.start <= span.start && span.end <= sentence.end)
         };
         self.notes += 1;
         self.gold += known.len();

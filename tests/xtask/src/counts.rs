@@ -33,7 +33,12 @@ impl Counts {
 /// The number that stands right before `word`.
 fn before(line: &str, word: &str) -> u64 {
     let words: Vec<&str> = line.split([' ', ';', ',']).filter(|word| !word.is_empty()).collect();
-    words.iter().zip(words.iter().skip(1)).find(|(_, next)| **next == word).and_then(|(number, _)| number.parse().ok()).unwrap_or(0)
+    words
+        .iter()
+        .zip(words.iter().skip(1))
+        .find(|(_, next)| **next == word)
+        .and_then(|(number, _)| number.parse().ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

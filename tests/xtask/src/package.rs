@@ -14,7 +14,8 @@ pub fn build(report: &mut Report) -> anyhow::Result<()> {
     let dist = workspace::root().join("web/dist");
     report.step("npm package has the workspace's version", same_version)?;
     report.step("wasm", || {
-        let arguments = ["build", "--quiet", "-p", "clinicalbert-web", "--target", "wasm32-unknown-unknown", "--profile", "wasm-release"];
+        let arguments =
+            ["build", "--quiet", "-p", "clinicalbert-web", "--target", "wasm32-unknown-unknown", "--profile", "wasm-release"];
         run(cargo(&arguments).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", wasm_flags()))
     })?;
     report.step("wasm-bindgen", || {
@@ -62,7 +63,8 @@ pub fn print_sizes(files: &[&Path]) -> anyhow::Result<()> {
     const GZIP: &str = "const z = require('node:zlib'), f = require('node:fs').readFileSync(process.argv[1]);\
         console.log(`${f.length} bytes, ${z.gzipSync(f, {level: 9}).length} gzipped`)";
     for file in files {
-        let sizes = first_line("node", &["-e", GZIP, &file.to_string_lossy()]).with_context(|| format!("cannot read {}", file.display()))?;
+        let sizes = first_line("node", &["-e", GZIP, &file.to_string_lossy()])
+            .with_context(|| format!("cannot read {}", file.display()))?;
         println!("{}: {sizes}", file.file_name().unwrap_or_default().to_string_lossy());
     }
     Ok(())

@@ -19,7 +19,10 @@ pub fn build(report: &mut Report) -> anyhow::Result<()> {
 pub fn test(report: &mut Report, browser: &Path) -> anyhow::Result<()> {
     report.tests("page in a browser", |counts| {
         tools::npm_install("tests/browser")?;
-        run_tests(with_browser(program("node"), browser)?.args(["--test", "--test-reporter=spec", "tests/browser/page.test.js"]), counts)
+        run_tests(
+            with_browser(program("node"), browser)?.args(["--test", "--test-reporter=spec", "tests/browser/page.test.js"]),
+            counts,
+        )
     })
 }
 

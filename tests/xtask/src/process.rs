@@ -45,7 +45,8 @@ pub fn run(command: &mut Command) -> anyhow::Result<()> {
 pub fn run_tests(command: &mut Command, counts: &mut Counts) -> anyhow::Result<()> {
     let shown = shown(command);
     println!("$ {shown}");
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().with_context(|| format!("cannot start `{shown}`"))?;
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().with_context(|| format!("cannot start `{shown}`"))?;
     let (output, errors) = (child.stdout.take(), child.stderr.take());
     let counter = Mutex::new(&mut *counts);
     std::thread::scope(|scope| {

@@ -11,7 +11,17 @@ pub fn code(report: &mut Report) -> anyhow::Result<()> {
     tools::for_rust(report)?;
     report.step("format", || run(&mut cargo(&["fmt", "--all", "--check"])))?;
     report.step("lints", || {
-        run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--features", "xtask/bindgen", "--", "-D", "warnings"]))
+        run(&mut cargo(&[
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--features",
+            "xtask/bindgen",
+            "--",
+            "-D",
+            "warnings",
+        ]))
     })?;
     report.step("each feature of core alone", || {
         [&[][..], &["--features", "tokenizer"], &["--features", "candle"]].into_iter().try_for_each(|features| {

@@ -53,11 +53,14 @@ fn rust_component(name: &str, there: bool) -> anyhow::Result<()> {
 
 fn wasm_target() -> anyhow::Result<()> {
     const TARGET: &str = "wasm32-unknown-unknown";
-    let there = || first_line("rustc", &["--print", "target-libdir", "--target", TARGET]).is_some_and(|path| PathBuf::from(path).is_dir());
+    let there = || {
+        first_line("rustc", &["--print", "target-libdir", "--target", TARGET]).is_some_and(|path| PathBuf::from(path).is_dir())
+    };
     if !there() {
         println!("installing the Rust target {TARGET}");
-        run(program("rustup").args(["target", "add", TARGET]))
-            .map_err(|error| anyhow!(Missing(format!("Rust's {TARGET} is missing; install it: rustup target add {TARGET} ({error})"))))?;
+        run(program("rustup").args(["target", "add", TARGET])).map_err(|error| {
+            anyhow!(Missing(format!("Rust's {TARGET} is missing; install it: rustup target add {TARGET} ({error})")))
+        })?;
     }
     println!("{TARGET}: there");
     Ok(())
@@ -117,7 +120,8 @@ fn apt_install(packages: &[&str], advice: &str) -> anyhow::Result<()> {
         return Err(Missing(advice.to_owned()).into());
     }
     println!("installing Debian packages: {}", packages.join(" "));
-    let apt = |arguments: &[&str]| run(program("apt-get").args(["-qq", "-y"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive"));
+    let apt =
+        |arguments: &[&str]| run(program("apt-get").args(["-qq", "-y"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive"));
     let arguments: Vec<&str> = ["install", "--no-install-recommends"].into_iter().chain(packages.iter().copied()).collect();
     apt(&["update"]).and_then(|()| apt(&arguments)).map_err(|error| anyhow!(Missing(format!("{advice} ({error})"))))
 }
