@@ -29,7 +29,9 @@ fn main() -> ExitCode {
         Ok(commands::Answer::No) => ExitCode::from(1),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Some libraries' messages have several lines; a program that reads ours gets one.
+            let message = format!("{error:#}");
+            eprintln!("error: {}", message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" "));
             ExitCode::from(2)
         }
     }
