@@ -28,11 +28,14 @@ pub mod start;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use clinicalbert_core::bert::EvaluationMetrics;
+use clinicalbert_core::bert::{Config, EvaluationMetrics};
 use clinicalbert_core::examples::tf_example::Shape;
+use clinicalbert_core::tokenizer::WordPiece;
 
 use crate::dataset::Dataset;
 use crate::model_folder;
+use checkpoint::Contents;
+use device::TrainingDevice;
 use run::Run;
 use run_folder::RunFolder;
 use settings::Settings;
@@ -63,11 +66,11 @@ pub fn begin(out: &Path, mut settings: Settings, quiet: bool) -> Result<Outcome>
     run_folder::check_free(out)?;
     let inputs = Inputs::open(&settings)?;
     let start = Start::new(&settings, inputs.data.path())?;
-    inputs.check_fits(&start)?;
-    settings.model = start::table(&start.contents.config)?;
+    let ready = inputs.place(start, &settings)?;
+    settings.model = start::table(&ready.config)?;
     settings.make_paths_absolute()?;
     let folder = RunFolder::create(out, &settings)?;
-    Run::new(&folder, &settings, &inputs, start, 0, quiet)?.go()
+    Run::new(&folder, &settings, &inputs, ready, 0, quiet)?.go()
 }
 
 /// Goes on with the run in `folder` from its newest whole checkpoint, or from the start if there is none.
@@ -93,8 +96,17 @@ pub fn resume(folder: &RunFolder, settings: &Settings, quiet: bool) -> Result<Ou
         }
         None => (Start::new(settings, inputs.data.path())?, 0),
     };
-    inputs.check_fits(&start)?;
-    Run::new(folder, settings, &inputs, start, step, quiet)?.go()
+    let ready = inputs.place(start, settings)?;
+    Run::new(folder, settings, &inputs, ready, step, quiet)?.go()
+}
+
+/// A model on its machine, about to be trained.
+struct Ready {
+    device: Box<dyn TrainingDevice>,
+    config: Config,
+    tokenizer: WordPiece,
+    /// Things to tell the user.
+    remarks: Vec<String>,
 }
 
 /// What a run reads.
@@ -123,13 +135,17 @@ impl Inputs {
         Ok(Self { data, held_out, shape, fingerprint })
     }
 
-    fn check_fits(&self, start: &Start) -> Result<()> {
-        let (tokens, positions) = (self.shape.max_seq_length, start.contents.config.max_position_embeddings);
+    /// Puts the model on its machine.
+    fn place(&self, start: Start, settings: &Settings) -> Result<Ready> {
+        let Start { contents: Contents { config, weights, moments }, tokenizer, remarks } = start;
+        let (tokens, positions) = (self.shape.max_seq_length, config.max_position_embeddings);
         ensure!(
             tokens <= positions,
             "examples have up to {tokens} tokens, the model has {positions} positions: prepare the notes with --max-seq-length {positions}, \
              or use a model with more (--max-position-embeddings)"
         );
-        Ok(())
+        let mut device = device::open(&settings.device, &config, &weights, settings.seed)?;
+        device.set_moments(&moments.0, &moments.1)?;
+        Ok(Ready { device, config, tokenizer, remarks })
     }
 }

@@ -8,13 +8,12 @@ use clinicalbert_core::tokenizer::WordPiece;
 
 use super::batches::Batches;
 use super::checkpoint::{self, Contents, State};
-use super::device::{self, TrainingDevice};
+use super::device::TrainingDevice;
 use super::metrics::{EvalRow, Metrics, TrainRow};
 use super::progress::Progress;
 use super::run_folder::RunFolder;
 use super::settings::Settings;
-use super::start::Start;
-use super::{Inputs, Outcome, card, evaluation, interrupt};
+use super::{Inputs, Outcome, Ready, card, evaluation, interrupt};
 use crate::dataset::Dataset;
 use crate::model_folder;
 
@@ -39,18 +38,16 @@ impl<'a> Run<'a> {
     /// A run of which `step` updates are done.
     ///
     /// # Errors
-    /// The machine or the disk refused.
+    /// The disk refused.
     pub fn new(
         folder: &'a RunFolder,
         settings: &'a Settings,
         inputs: &'a Inputs,
-        start: Start,
+        ready: Ready,
         step: u64,
         quiet: bool,
     ) -> Result<Self> {
-        let Start { contents: Contents { config, weights, moments }, tokenizer, remarks } = start;
-        let mut device = device::open(&settings.device, &config, &weights, settings.seed)?;
-        device.set_moments(&moments.0, &moments.1)?;
+        let Ready { device, config, tokenizer, remarks } = ready;
         let run = Self {
             folder,
             settings,
