@@ -7,7 +7,7 @@ pub enum Error {
     /// A vocabulary, tokenizer file or token id that cannot be used.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
-    /// A note that the original program itself fails on (only in the `faithful` splitter, which copies its bugs).
+    /// A note that the original program itself fails on (only with the splitters `faithful` and `fixed`, which copy its bugs).
     #[error("the original splitter loses this note: {0}")]
     LostByOriginalRules(&'static str),
     /// Settings or input of example making that cannot work.
