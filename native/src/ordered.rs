@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 /// Items on the way for each worker: enough that nobody waits for a slow neighbour for long.
 const ITEMS_A_WORKER: usize = 4;
@@ -31,6 +31,10 @@ where
     let (to_taker, from_workers) = channel::<(usize, Result<U>)>();
     // A ticket lets one item in; it comes back when the item's result has been taken.
     let (give_ticket, tickets) = sync_channel::<()>(on_the_way);
+    for _ in 0..on_the_way {
+        // The reader has not started and the channel has room for all, so this cannot fail.
+        let _ = give_ticket.send(());
+    }
     let from_reader = &Mutex::new(from_reader);
     let (start, work) = (&start, &work);
     thread::scope(|scope| {
@@ -61,9 +65,6 @@ where
             });
         }
         drop(to_taker);
-        for _ in 0..on_the_way {
-            give_ticket.send(()).map_err(|_| anyhow!("the reading thread stopped"))?;
-        }
         let mut early = std::collections::BTreeMap::new();
         let mut next = 0;
         for (number, result) in from_workers {

@@ -31,7 +31,8 @@ fn assert_accounted_for(folder: &Path, rows: u64) {
         assert_eq!(ledger.iter().filter(|line| line["outcome"] == *outcome).count() as u64, count.as_u64().unwrap(), "{outcome}");
     }
     for column in ["sections", "sentences", "tokens", "unknown_pieces"] {
-        let total: u64 = ledger.iter().filter(|line| line["outcome"] == "kept").map(|line| line[column].parse::<u64>().unwrap()).sum();
+        let total: u64 =
+            ledger.iter().filter(|line| line["outcome"] == "kept").map(|line| line[column].parse::<u64>().unwrap()).sum();
         assert_eq!(summary[column], total, "{column}");
     }
 }
@@ -139,7 +140,10 @@ fn parts_take_each_row_once() {
     let mut ids = Vec::new();
     for part in ["1/3", "2/3", "3/3"] {
         let out = part.replace('/', "-of-");
-        run(folder.path(), &["prepare", "--notes", "notes.csv.gz", "--vocab", "vocab.txt", "--out", &out, "--shard", part, "--quiet"]);
+        run(
+            folder.path(),
+            &["prepare", "--notes", "notes.csv.gz", "--vocab", "vocab.txt", "--out", &out, "--shard", part, "--quiet"],
+        );
         ids.extend(ledger(&folder.path().join(out)).into_iter().map(|line| line["id"].clone()));
     }
     assert_eq!(ids.len(), 50);
@@ -173,7 +177,11 @@ fn the_same_notes_in_every_form_give_the_same_examples() {
     let csv: String = texts.iter().enumerate().map(|(id, text)| format!("{id},{}\r\n", quoted(text))).collect();
     fs::write(path("notes.csv"), format!("\u{feff}note_id,TEXT\r\n{csv}")).unwrap();
     fs::write(path("notes.tsv"), format!("note_id\tTEXT\n{csv}").replace(",\"", "\t\"")).unwrap();
-    let json: String = texts.iter().enumerate().map(|(id, text)| serde_json::json!({"note_id": id, "text": text}).to_string() + "\n\n").collect();
+    let json: String = texts
+        .iter()
+        .enumerate()
+        .map(|(id, text)| serde_json::json!({"note_id": id, "text": text}).to_string() + "\n\n")
+        .collect();
     fs::write(path("notes.jsonl"), &json).unwrap();
     fs::create_dir_all(path("notes/deep")).unwrap();
     for (name, text) in ["a.txt", "b.txt", "deep/c.TXT"].iter().zip(texts) {
@@ -230,7 +238,10 @@ fn reference_notes_are_prepared_and_accounted_for() {
     let vocab = vocab.to_str().unwrap();
     for (splitter, lost) in [("clinical", 0), ("fixed", 1), ("faithful", 2), ("none", 0)] {
         let input = synthetic.to_str().unwrap();
-        run(folder.path(), &["prepare", "--notes", input, "--vocab", vocab, "--out", splitter, "--splitter", splitter, "--quiet"]);
+        run(
+            folder.path(),
+            &["prepare", "--notes", input, "--vocab", vocab, "--out", splitter, "--splitter", splitter, "--quiet"],
+        );
         let out = folder.path().join(splitter);
         assert_accounted_for(&out, 132);
         let found = summary(&out)["outcomes"]["lost_by_original_rules"].as_u64().unwrap_or(0);

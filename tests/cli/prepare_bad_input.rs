@@ -18,7 +18,8 @@ fn folder_with(name: &str, bytes: &[u8]) -> tempfile::TempDir {
 
 /// The one line of an error, after checking that nothing is left behind.
 fn error(folder: &Path, arguments: &[&str]) -> String {
-    let names = || fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>();
+    let names =
+        || fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>();
     let before = names();
     let output = native().current_dir(folder).arg("prepare").args(arguments).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
@@ -45,7 +46,10 @@ fn files_that_are_not_notes_are_one_line_errors() {
     let flags = ["--notes", "absent.csv", "--vocab", "vocab.txt", "--out", "out"];
     assert_says(&error(folder_with("notes.csv", b"").path(), &flags), &["absent.csv", "check the name"]);
     assert_says(&error_with("notes.csv", b"", &[]), &["notes.csv is empty", "fetch or export it again"]);
-    assert_says(&error_with("notes.csv", good.as_bytes(), &["--text-column", "note"]), &["\"note\"", "ROW_ID, SUBJECT_ID", "--text-column"]);
+    assert_says(
+        &error_with("notes.csv", good.as_bytes(), &["--text-column", "note"]),
+        &["\"note\"", "ROW_ID, SUBJECT_ID", "--text-column"],
+    );
     assert_says(&error_with("notes.csv", good.as_bytes(), &["--where", "HADM_ID=1"]), &["\"HADM_ID\"", "--where"]);
     assert_says(&error_with("notes.csv", b"a,b\n1,2\n", &[]), &["\"TEXT\"", "a, b"]);
     assert_says(&error_with("notes.jsonl", b"{\"a\": 1}\n", &[]), &["\"TEXT\"", "--text-column"]);
@@ -61,7 +65,10 @@ fn files_that_are_not_notes_are_one_line_errors() {
     assert_says(&error(folder.path(), &["--vocab", "vocab.txt", "--out", "out"]), &["--notes", "--sentences"]);
     assert_says(&error(folder.path(), &["--notes", "notes.csv", "--vocab", "empty", "--out", "out"]), &["vocab.txt"]);
     fs::write(folder.path().join("no-mask.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\n").unwrap();
-    assert_says(&error(folder.path(), &["--notes", "notes.csv", "--vocab", "no-mask.txt", "--out", "out"]), &["no-mask.txt", "[MASK]"]);
+    assert_says(
+        &error(folder.path(), &["--notes", "notes.csv", "--vocab", "no-mask.txt", "--out", "out"]),
+        &["no-mask.txt", "[MASK]"],
+    );
 }
 
 #[test]
@@ -89,7 +96,11 @@ fn outcomes(name: &str, bytes: &[u8]) -> Vec<(String, String, String)> {
     let folder = folder_with(name, bytes);
     run(folder.path(), &["prepare", "--notes", name, "--vocab", "vocab.txt", "--out", "out", "--quiet"]);
     let line = |line: std::collections::BTreeMap<String, String>| {
-        let why = if line["byte_offset"].is_empty() { String::new() } else { format!("at {}: {}", line["byte_offset"], line["reason"]) };
+        let why = if line["byte_offset"].is_empty() {
+            String::new()
+        } else {
+            format!("at {}: {}", line["byte_offset"], line["reason"])
+        };
         (line["id"].clone(), line["outcome"].clone(), why)
     };
     ledger(&folder.path().join("out")).into_iter().map(line).collect()
@@ -120,7 +131,8 @@ fn a_quote_that_is_never_closed_is_told() {
     let end = outcomes("notes.csv", format!("{HEADER}1,1,N,,Good text.\n2,1,N,,\"never closed\n3,1,N,,lost\n").as_bytes());
     assert_eq!(end.len(), 2);
     assert!(of(&end, "2").1.contains("never closed"));
-    let middle = format!("{HEADER}1,1,\"N\",,\"Good text.\"\n2,1,\"N\",,\"never closed\n3,1,\"N\",,\"lost\"\n4,1,\"N\",,\"Fine.\"\n");
+    let middle =
+        format!("{HEADER}1,1,\"N\",,\"Good text.\"\n2,1,\"N\",,\"never closed\n3,1,\"N\",,\"lost\"\n4,1,\"N\",,\"Fine.\"\n");
     let middle = outcomes("notes.csv", middle.as_bytes());
     assert!(of(&middle, "2").1.contains("never closed"));
     assert_eq!(of(&middle, "4"), ("kept", ""));
@@ -128,7 +140,10 @@ fn a_quote_that_is_never_closed_is_told() {
 
 #[test]
 fn json_lines_that_cannot_be_read_are_counted() {
-    let lines = outcomes("notes.jsonl", b"{\"note_id\": 1, \"text\": \"Fine.\"}\n{\"note_id\": 2\n[3]\n{\"note_id\": 4}\n{\"note_id\": 5, \"text\": null}\n");
+    let lines = outcomes(
+        "notes.jsonl",
+        b"{\"note_id\": 1, \"text\": \"Fine.\"}\n{\"note_id\": 2\n[3]\n{\"note_id\": 4}\n{\"note_id\": 5, \"text\": null}\n",
+    );
     assert_eq!(of(&lines, "1"), ("kept", ""));
     assert!(of(&lines, "row 2").1.contains("not JSON"));
     assert!(of(&lines, "row 3").1.contains("expected a JSON object"));

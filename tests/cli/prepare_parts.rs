@@ -38,7 +38,8 @@ fn merged_parts_hold_every_row_and_every_example_of_the_parts() {
     for (part, shard) in [("0-2", 0), ("0-2", 1), ("1-2", 0), ("1-2", 1)] {
         of_parts.extend(records(&path.join(part).join(format!("examples-{shard:05}-of-00002.tfrecord"))));
     }
-    let of_merged: Vec<_> = (0..4).flat_map(|shard| records(&path.join(format!("merged/examples-{shard:05}-of-00004.tfrecord")))).collect();
+    let of_merged: Vec<_> =
+        (0..4).flat_map(|shard| records(&path.join(format!("merged/examples-{shard:05}-of-00004.tfrecord")))).collect();
     assert!(of_merged == of_parts);
     assert_eq!(merged["examples"], of_merged.len());
     assert!(path.join("merged/examples-00003-of-00004.tfrecord.index").exists());
@@ -49,11 +50,14 @@ fn parts_that_do_not_belong_together_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     invented_notes(path, 30);
-    for (out, flags) in [("a", &["--shard", "0/3"][..]), ("b", &["--shard", "1/3"]), ("c", &["--shard", "2/3", "--dupe-factor", "2"])] {
+    for (out, flags) in
+        [("a", &["--shard", "0/3"][..]), ("b", &["--shard", "1/3"]), ("c", &["--shard", "2/3", "--dupe-factor", "2"])]
+    {
         prepare(path, out, flags);
     }
     for (parts, told) in [(["a", "b"], "part 2/3 is missing"), (["a", "a"], "twice"), (["a", "c"], "different settings")] {
-        let output = native().current_dir(path).args(["prepare", "--merge", parts[0], parts[1], "--out", "merged"]).output().unwrap();
+        let output =
+            native().current_dir(path).args(["prepare", "--merge", parts[0], parts[1], "--out", "merged"]).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains(told), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(!path.join("merged").exists());
@@ -100,5 +104,8 @@ fn one_changed_letter_is_seen_in_the_text_but_no_text_is_in_the_result() {
     let (status, told) = compare(path, "first", "second");
     assert_eq!(status, 1);
     assert!(told.contains("rows and outcomes: the same"), "{told}");
-    assert!(told.contains("text, groups that differ: 1 of 256") && told.contains("tokens, groups that differ: 1 of 256"), "{told}");
+    assert!(
+        told.contains("text, groups that differ: 1 of 256") && told.contains("tokens, groups that differ: 1 of 256"),
+        "{told}"
+    );
 }

@@ -23,7 +23,9 @@ fn the_originals_segments_are_reproduced() {
         for (mode, splitter) in [("faithful", Splitter::Faithful), ("fixed", Splitter::Fixed)] {
             let ours = segments(note, splitter);
             match golden[mode]["segments"].as_array() {
-                Some(theirs) => assert_eq!(ours.unwrap(), theirs.iter().map(|s| s.as_str().unwrap()).collect::<Vec<_>>(), "{golden}"),
+                Some(theirs) => {
+                    assert_eq!(ours.unwrap(), theirs.iter().map(|s| s.as_str().unwrap()).collect::<Vec<_>>(), "{golden}")
+                }
                 None => assert!(matches!(ours, Err(Error::LostByOriginalRules(_))), "{golden}"),
             }
         }

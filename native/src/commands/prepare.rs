@@ -116,7 +116,8 @@ fn truth(text: &str) -> Result<bool, String> {
 
 /// `i/n`; n/n is the same part as 0/n, so that counting from 0 and counting from 1 both give every part once.
 fn part(text: &str) -> Result<(u64, u64), String> {
-    let numbers: Option<(u64, u64)> = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
+    let numbers: Option<(u64, u64)> =
+        text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
     match numbers {
         Some((part, parts)) if parts > 0 && part <= parts => Ok((part % parts, parts)),
         _ => Err("expected I/N with I from 0 to N-1 (or from 1 to N), such as 0/8".into()),
@@ -223,7 +224,13 @@ fn settings(arguments: &Arguments, common: &Common) -> Result<Settings> {
 fn table(summary: &Summary) -> String {
     let counts = &summary.counts;
     let mut lines = vec![("rows read".to_owned(), counts.rows_read)];
-    lines.extend(counts.outcomes.iter().filter(|(_, count)| **count > 0).map(|(outcome, count)| (format!("  {}", outcome.name().replace('_', " ")), *count)));
+    lines.extend(
+        counts
+            .outcomes
+            .iter()
+            .filter(|(_, count)| **count > 0)
+            .map(|(outcome, count)| (format!("  {}", outcome.name().replace('_', " ")), *count)),
+    );
     for (name, count) in [
         ("sections", counts.sections),
         ("sentences", counts.sentences),

@@ -66,7 +66,10 @@ impl Columns {
         let value = |place: Option<usize>| place.and_then(&field).map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
         let category = value(self.category).unwrap_or_default();
         let selected = (self.categories.is_empty() || self.categories.contains(&category.to_lowercase()))
-            && self.conditions.iter().all(|(place, wanted)| field(*place).is_some_and(|found| found.trim_ascii() == wanted.trim().as_bytes()));
+            && self
+                .conditions
+                .iter()
+                .all(|(place, wanted)| field(*place).is_some_and(|found| found.trim_ascii() == wanted.trim().as_bytes()));
         let flagged = value(self.is_error).is_some_and(|flag| matches!(flag.as_str(), "1" | "1.0" | "true" | "True"));
         let content = if !selected {
             Content::Filtered

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Result;
 
 use crate::cli::NotesInput;
-pub use source::{expand, open_decoded};
 use source::{Kind, Source};
+pub use source::{expand, open_decoded};
 
 /// Longest row that is read, in bytes: a quote that is never closed must not draw a whole corpus into memory.
 const LONGEST_ROW: u64 = 128 << 20;
@@ -116,7 +116,11 @@ pub fn open(input: &NotesInput) -> Result<Rows> {
     let mut rows = Rows {
         input: input.clone(),
         several: sources.len() > 1,
-        total_bytes: if sources.iter().any(|source| source.bytes == 0) { 0 } else { sources.iter().map(|source| source.bytes).sum() },
+        total_bytes: if sources.iter().any(|source| source.bytes == 0) {
+            0
+        } else {
+            sources.iter().map(|source| source.bytes).sum()
+        },
         sources: sources.into_iter(),
         current: None,
         notes: 0,

@@ -141,7 +141,11 @@ pub(super) fn open(source: &Source, counter: Arc<AtomicU64>) -> Result<Opened> {
     let name = if source.path == Path::new("-") { "standard input".into() } else { source.short_name() };
     let start = bytes.fill_buf().with_context(|| format!("cannot read {name}"))?;
     ensure!(!start.is_empty(), "{name} is empty; expected notes with a header line");
-    let kind = source.declared.unwrap_or(if start.trim_ascii_start().first() == Some(&b'{') { Kind::JsonLines } else { Kind::Delimited });
+    let kind = source.declared.unwrap_or(if start.trim_ascii_start().first() == Some(&b'{') {
+        Kind::JsonLines
+    } else {
+        Kind::Delimited
+    });
     let lower = name.to_lowercase();
     Ok(Opened { kind, bytes, tab: lower.contains(".tsv") || lower.contains(".tab"), name })
 }
@@ -161,9 +165,9 @@ pub fn open_decoded(path: &Path, counter: Arc<AtomicU64>) -> Result<Box<dyn BufR
     let magic = raw.fill_buf().with_context(|| format!("cannot read {}", path.display()))?;
     let packed: Box<dyn Read + Send> = match magic {
         [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            Box::new(ruzstd::decoding::StreamingDecoder::new(raw).with_context(|| format!("{} is no Zstandard file", path.display()))?)
-        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(
+            ruzstd::decoding::StreamingDecoder::new(raw).with_context(|| format!("{} is no Zstandard file", path.display()))?,
+        ),
         _ => return Ok(Box::new(raw)),
     };
     Ok(Box::new(BufReader::with_capacity(BUFFER, Unpacked(packed))))
@@ -194,7 +198,9 @@ impl Read for Unpacked {
             io::ErrorKind::UnexpectedEof => {
                 io::Error::new(error.kind(), "the compressed file was cut before its end; fetch it again and check its checksum")
             }
-            kind => io::Error::new(kind, format!("the compressed file is damaged ({error}); fetch it again and check its checksum")),
+            kind => {
+                io::Error::new(kind, format!("the compressed file is damaged ({error}); fetch it again and check its checksum"))
+            }
         })
     }
 }

@@ -32,16 +32,23 @@ pub fn compare(first: &Path, second: &Path) -> Result<Comparison> {
     }
     let digests = [first.counts.digests.as_slice(), second.counts.digests.as_slice()];
     match digests {
-        [[], []] => remarks.push("no keyed hashes: prepare both with the same --key to compare text, sentences and tokens too".into()),
+        [[], []] => {
+            remarks.push("no keyed hashes: prepare both with the same --key to compare text, sentences and tokens too".into())
+        }
         [[], _] | [_, []] => remarks.push("keyed hashes in one of the two only: prepare both with the same --key".into()),
         _ if first.settings.key_check != second.settings.key_check => {
-            remarks.push("the keyed hashes were made with different keys and say nothing: prepare both with the same --key".into());
+            remarks
+                .push("the keyed hashes were made with different keys and say nothing: prepare both with the same --key".into());
         }
         [ours, theirs] => {
             for (stage, name) in STAGES.iter().enumerate() {
                 let parted = ours.iter().zip(theirs).filter(|(ours, theirs)| ours.get(stage) != theirs.get(stage)).count();
                 if parted > 0 {
-                    differences.push((format!("{name}, groups that differ"), format!("{parted} of {}", ours.len()), String::new()));
+                    differences.push((
+                        format!("{name}, groups that differ"),
+                        format!("{parted} of {}", ours.len()),
+                        String::new(),
+                    ));
                 } else {
                     remarks.push(format!("{name}: the same in all {} groups", ours.len()));
                 }

@@ -49,7 +49,12 @@ impl Key {
 
     /// Where its sentences lie.
     pub fn sentences(&self, id: &str, note: &SplitNote<'_>) -> u64 {
-        let offsets: Vec<u8> = note.sentences.iter().flat_map(|sentence| [sentence.span.start, sentence.span.end]).flat_map(|offset| (offset as u64).to_le_bytes()).collect();
+        let offsets: Vec<u8> = note
+            .sentences
+            .iter()
+            .flat_map(|sentence| [sentence.span.start, sentence.span.end])
+            .flat_map(|offset| (offset as u64).to_le_bytes())
+            .collect();
         self.hash(b"sentences", &[id.as_bytes(), &offsets])
     }
 

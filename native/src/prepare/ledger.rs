@@ -29,15 +29,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// All outcomes.
-    pub const ALL: [Self; 7] = [
-        Self::Kept,
-        Self::Empty,
-        Self::ErrorFlag,
-        Self::Unreadable,
-        Self::Duplicate,
-        Self::LostByOriginalRules,
-        Self::Filtered,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Kept, Self::Empty, Self::ErrorFlag, Self::Unreadable, Self::Duplicate, Self::LostByOriginalRules, Self::Filtered];
 
     /// Its name in the ledger and the summary.
     pub const fn name(self) -> &'static str {
@@ -111,7 +104,16 @@ impl Ledger {
         let mut ledger = Self { file: Appended::open(path, length)?, csv: writer() };
         if length == 0 {
             ledger.csv.write_record([
-                "id", "category", "outcome", "held_out", "sections", "sentences", "tokens", "unknown_pieces", "byte_offset", "reason",
+                "id",
+                "category",
+                "outcome",
+                "held_out",
+                "sections",
+                "sentences",
+                "tokens",
+                "unknown_pieces",
+                "byte_offset",
+                "reason",
             ])?;
         }
         Ok(ledger)

@@ -44,7 +44,8 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Summary> {
         })?;
         if let Some((first, _)) = parts.first() {
             for name in ["vocab.txt", "tokenizer.json"] {
-                fs::copy(first.join(name), target.join(name)).with_context(|| format!("cannot copy {name} of {}", first.display()))?;
+                fs::copy(first.join(name), target.join(name))
+                    .with_context(|| format!("cannot copy {name} of {}", first.display()))?;
             }
         }
         let json = serde_json::to_string_pretty(&merged)? + "\n";

@@ -129,14 +129,23 @@ pub fn prepare(settings: &Settings, progress: &Progress) -> Result<Summary> {
             let example_settings = examples::Settings { dupe_factor: passes, ..settings.examples.clone() };
             let target = if name == "train" { work.result() } else { work.result().join(name) };
             let shards = if name == "train" { settings.shards } else { 1 };
-            let making = instances::Making { store: &store, settings: &example_settings, vocabulary: &vocabulary, vocab_size: tokenizer.vocab_size() };
+            let making = instances::Making {
+                store: &store,
+                settings: &example_settings,
+                vocabulary: &vocabulary,
+                vocab_size: tokenizer.vocab_size(),
+            };
             stages.push(making.make(progress)?);
             let (count, stage) = shards::write(&making, &target, shards, settings.threads, progress)?;
             *made = count;
             stages.push(stage);
         }
         let [examples, holdout_examples] = examples;
-        ensure!(examples > 0, "no note is left to make examples of ({}); look at the filters and the input", counts.outcome_line());
+        ensure!(
+            examples > 0,
+            "no note is left to make examples of ({}); look at the filters and the input",
+            counts.outcome_line()
+        );
         let summary = Summary { fingerprint: fingerprint.clone(), settings: record, counts, examples, holdout_examples, stages };
         summary::write(&summary, &tokenizer, &work)?;
         work.publish(&settings.out)?;

@@ -68,7 +68,8 @@ impl<I: Iterator<Item = Result<Row>>> Iterator for Batches<I> {
 /// 64 bits of a name: numbers as they are, so that MIMIC's ids never collide; others by SHA-256 (at two million rows the chance of any
 /// collision is 1 in 10 million).
 fn short_hash(name: &str) -> u64 {
-    let is_plain_number = !name.is_empty() && name.len() < 19 && !name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit());
+    let is_plain_number =
+        !name.is_empty() && name.len() < 19 && !name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit());
     name.parse().ok().filter(|_| is_plain_number).unwrap_or_else(|| sha_64(name) | 1 << 63)
 }
 

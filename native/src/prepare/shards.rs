@@ -139,7 +139,8 @@ impl<'a> Speller<'a> {
         let mut spelled = Spelled { bytes: Vec::with_capacity(BATCH << 10), lengths: Vec::with_capacity(BATCH) };
         for &number in places {
             let start = number as usize * length;
-            let packed = instances.get(start..start + length).ok_or_else(|| anyhow!("the file of instances was cut; start again"))?;
+            let packed =
+                instances.get(start..start + length).ok_or_else(|| anyhow!("the file of instances was cut; start again"))?;
             packing.read(packed, &mut self.instance)?;
             self.instance.fill(&corpus, self.making.vocabulary, &mut self.example);
             let before = spelled.bytes.len();

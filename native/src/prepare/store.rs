@@ -137,7 +137,10 @@ impl Appended {
     /// # Errors
     /// The disk refuses.
     pub fn sync(&mut self) -> Result<u64> {
-        self.file.flush().and_then(|()| self.file.get_ref().sync_data()).with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.file
+            .flush()
+            .and_then(|()| self.file.get_ref().sync_data())
+            .with_context(|| format!("cannot write {}", self.path.display()))?;
         Ok(self.length)
     }
 }

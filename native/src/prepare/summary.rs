@@ -20,7 +20,6 @@ use super::report;
 use super::work_folder::WorkFolder;
 use super::{Input, Settings};
 use crate::notes;
-use crate::whole_file::write_file;
 
 /// The result in numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -85,7 +84,8 @@ impl SettingsRecord {
                 ("include_errors", if input.include_errors { "true".into() } else { String::new() }),
                 ("max_notes", input.max_notes.map(|most| most.to_string()).unwrap_or_default()),
             ];
-            filters.extend(given.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value)));
+            filters
+                .extend(given.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value)));
         }
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -262,7 +262,8 @@ pub fn fingerprint(settings: &Settings, record: &SettingsRecord) -> Result<Strin
         }
         let metadata = fs::metadata(&file).with_context(|| format!("cannot read {}; check the name", file.display()))?;
         hash.update(metadata.len().to_le_bytes());
-        let changed = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+        let changed =
+            metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
         hash.update(changed.as_nanos().to_le_bytes());
     }
     Ok(hexadecimal(&hash.finalize()))
@@ -274,10 +275,16 @@ pub fn fingerprint(settings: &Settings, record: &SettingsRecord) -> Result<Strin
 /// The disk refuses.
 pub fn write(summary: &Summary, tokenizer: &WordPiece, work: &WorkFolder) -> Result<()> {
     let result = work.result();
-    let text = |name: &str, text: &str| write_file(&result.join(name), |file| Ok(file.write_all(text.as_bytes())?));
+    // Written without a detour, so that a kill leaves no temporary name in the result, which is published as a whole.
+    let text = |name: &str, text: &str| -> Result<()> {
+        let path = result.join(name);
+        let write =
+            || fs::File::create(&path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+        write().with_context(|| format!("cannot write {}", path.display()))
+    };
     let ledger = work.path().join("ledger.csv");
     if ledger.exists() {
-        fs::copy(&ledger, result.join("ledger.csv")).with_context(|| format!("cannot copy {}", ledger.display()))?;
+        fs::rename(&ledger, result.join("ledger.csv")).with_context(|| format!("cannot move {}", ledger.display()))?;
     }
     text("vocab.txt", &tokenizer.vocab_txt())?;
     text("tokenizer.json", &tokenizer.tokenizer_json()?)?;
@@ -293,7 +300,8 @@ pub fn write(summary: &Summary, tokenizer: &WordPiece, work: &WorkFolder) -> Res
 /// There is none, or it is no summary.
 pub fn read(folder: &Path) -> Result<Summary> {
     let path = if folder.is_file() { folder.to_owned() } else { folder.join("summary.json") };
-    let bytes = fs::read(&path).with_context(|| format!("cannot read {}: expected a folder that native prepare made", path.display()))?;
+    let bytes =
+        fs::read(&path).with_context(|| format!("cannot read {}: expected a folder that native prepare made", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{} is no summary of a preparation", path.display()))
 }
 

@@ -42,7 +42,9 @@ pub fn tokenize(settings: &Settings, tokenizer: &WordPiece, work: &WorkFolder, p
     let start = Instant::now();
     let record = work.path().join("tokens.json");
     let checkpoint: Checkpoint = match fs::read(&record) {
-        Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged; delete its folder", record.display()))?,
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged; delete its folder", record.display()))?
+        }
         Err(_) => Checkpoint::default(),
     };
     if checkpoint.finished {

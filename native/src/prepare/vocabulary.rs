@@ -37,7 +37,9 @@ pub fn load(path: &Path, case: Option<Case>) -> Result<WordPiece> {
 /// A vocabulary without a single capital outside its special tokens was made from lower-cased text.
 fn likely_case(vocab: &str) -> Case {
     let has_capital = |entry: &str| !entry.starts_with('[') && entry.chars().any(char::is_uppercase);
-    if vocab.lines().any(has_capital) || !vocab.lines().any(|entry| entry.chars().any(char::is_lowercase) && !entry.starts_with('[')) {
+    if vocab.lines().any(has_capital)
+        || !vocab.lines().any(|entry| entry.chars().any(char::is_lowercase) && !entry.starts_with('['))
+    {
         Case::Cased
     } else {
         Case::Uncased

@@ -65,7 +65,8 @@ impl Row {
         let (left_out, spurious): (Vec<usize>, Vec<usize>) = titles.difference(&known).partition(|&&start| start < first);
         let sentences = || split.sentences.iter().map(|sentence| sentence.span);
         let whole = |span: &&Span| {
-            split.placeholders.contains(span) && sentences().any(|sentence| sentence.start <= span.start && span.end <= sentence.end)
+            split.placeholders.contains(span)
+                && sentences().any(|sentence| sentence.start <= span.start && span.end <= sentence.end)
         };
         self.notes += 1;
         self.gold += known.len();
