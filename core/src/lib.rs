@@ -14,6 +14,7 @@
 pub mod bert;
 mod error;
 pub mod examples;
+pub mod tasks;
 pub mod text;
 #[cfg(feature = "tokenizer")]
 pub mod tokenizer;

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clinicalbert_core::text::{SentenceRules, SplitOptions, Splitter};
 
 use crate::commands;
 
@@ -99,4 +100,57 @@ pub struct NotesInput {
     /// Stop after so many notes
     #[arg(long, value_name = "N")]
     pub max_notes: Option<u64>,
+}
+
+/// How notes are cut; shared by every command that cuts notes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SplitFlags {
+    /// Rules that cut notes into sections
+    #[arg(long, value_enum, default_value_t)]
+    pub splitter: SplitterName,
+    /// Rules that find sentences
+    #[arg(long, value_enum, default_value_t)]
+    pub sentences_by: SentenceRulesName,
+}
+
+/// `--splitter`.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum SplitterName {
+    /// Ours: the original's bugs mended, MIMIC-IV's `___`, indented and inline headers
+    #[default]
+    Clinical,
+    /// The published rules with their authors' own two fixes
+    Fixed,
+    /// The published rules with all their bugs, lost notes included
+    Faithful,
+    /// The whole note is one section
+    None,
+}
+
+/// `--sentences-by`.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum SentenceRulesName {
+    /// Ours, made for clinical text
+    #[default]
+    Rules,
+    /// The rule component of the original
+    OriginalRules,
+}
+
+impl SplitFlags {
+    /// The core's options.
+    pub fn options(&self) -> SplitOptions {
+        SplitOptions {
+            splitter: match self.splitter {
+                SplitterName::Clinical => Splitter::Clinical,
+                SplitterName::Fixed => Splitter::Fixed,
+                SplitterName::Faithful => Splitter::Faithful,
+                SplitterName::None => Splitter::None,
+            },
+            sentences_by: match self.sentences_by {
+                SentenceRulesName::Rules => SentenceRules::Rules,
+                SentenceRulesName::OriginalRules => SentenceRules::OriginalRules,
+            },
+        }
+    }
 }

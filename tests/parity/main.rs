@@ -3,4 +3,9 @@
 //! The stored outputs lie in `../shared` beside the checkout. Where they are absent a test says
 //! `skipped: needs ../shared/…` and passes.
 
+mod bert;
+mod examples;
 mod sections;
+mod sentences;
+mod tokenizer;
+mod weights;

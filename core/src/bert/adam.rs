@@ -24,7 +24,7 @@ pub struct UpdateSettings {
 
 impl Default for UpdateSettings {
     fn default() -> Self {
-        Self { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-6, weight_decay: 0.01, clip_norm: 1.0, norm_rule: NormRule::Original }
+        Self::ORIGINAL
     }
 }
 
@@ -40,6 +40,10 @@ pub struct Slices<'a> {
 }
 
 impl UpdateSettings {
+    /// The original's constants.
+    pub const ORIGINAL: Self =
+        Self { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-6, weight_decay: 0.01, clip_norm: 1.0, norm_rule: NormRule::Original };
+
     /// Updates one tensor: with g the gradient times `scale`, `m = β₁m + (1−β₁)g`, `v = β₂v + (1−β₂)g²`,
     /// `w −= rate · (m / (√v + ε) + decay · w)`.
     pub fn update(&self, tensor: Slices<'_>, gradient: &[f32], scale: f32, rate: f32, decayed: bool) {

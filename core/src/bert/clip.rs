@@ -50,6 +50,7 @@ mod tests {
         let mut values = vec![1e-4_f32; 1_000_003];
         values[0] = 1e3;
         let expected = 1e6 + 1_000_002.0 * f64::from(1e-4_f32).powi(2);
-        assert!((square_sum(&values) / expected - 1.0).abs() < 1e-12);
+        // In f32 the million small squares, 1e-8 of the whole, would be lost altogether.
+        assert!((square_sum(&values) / expected - 1.0).abs() < 1e-10);
     }
 }

@@ -141,6 +141,14 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            let errors = Records::new(&bytes).filter(|record| record.is_err()).count();
+            assert!(errors <= 1);
+        }
+    }
+
     #[test]
     fn a_length_beyond_the_file_is_an_error_and_reserves_nothing() {
         let length = u64::MAX.to_le_bytes();

@@ -34,10 +34,9 @@ pub fn placeholders(text: &str) -> Vec<Span> {
 /// Length of the `[** … **]` that the text starts with.
 fn bracketed(text: &str) -> Option<usize> {
     let inside = text.strip_prefix("[**")?.as_bytes();
-    let close = inside.windows(3).take(LONGEST).position(|window| window == b"**]")?;
-    let content = inside.get(..close)?;
-    let another = content.windows(3).any(|window| window == b"[**");
-    (!another && !has_blank_line(content)).then_some(close + 6)
+    let close = inside.windows(3).take(LONGEST).position(|window| matches!(window, b"**]" | b"[**"))?;
+    let (content, closer) = inside.split_at_checked(close)?;
+    (closer.starts_with(b"**]") && !has_blank_line(content)).then_some(close + 6)
 }
 
 fn has_blank_line(content: &[u8]) -> bool {

@@ -69,33 +69,49 @@ fn with_original_spacing(text: &str, spans: &[Span]) -> Vec<Span> {
 /// The text of a sentence on one line; borrowed where nothing has to change.
 fn spaced<'note>(unit: &MappedText<'note>, span: Span, spacing: Spacing) -> Cow<'note, str> {
     let text = unit.slice(span);
-    let bytes = text.as_bytes();
     match spacing {
-        Spacing::Kept if bytes.contains(&b'\n') => Cow::Owned(text.replace('\n', " ")),
-        Spacing::Collapsed if !is_collapsed(&text) => {
-            let mut collapsed = String::with_capacity(text.len());
-            for word in text.split_whitespace() {
-                if !collapsed.is_empty() {
-                    collapsed.push(' ');
-                }
-                collapsed.push_str(word);
-            }
-            Cow::Owned(collapsed)
-        }
-        _ => text,
+        Spacing::Kept if text.contains('\n') => Cow::Owned(text.replace('\n', " ")),
+        Spacing::Collapsed => collapsed(&text).map_or(text, Cow::Owned),
+        Spacing::Kept => text,
     }
 }
 
-/// Whether all white space is single blanks between words.
-fn is_collapsed(text: &str) -> bool {
-    let mut blank = true;
-    for c in text.chars() {
-        if c.is_whitespace() && (blank || c != ' ') {
-            return false;
+/// The text with one blank for each run of white space, and none at its ends; `None` if it is so already.
+fn collapsed(text: &str) -> Option<String> {
+    let mut rest = text.trim();
+    let Some(mut run) = wide_run(rest) else { return (rest.len() < text.len()).then(|| rest.to_owned()) };
+    let mut collapsed = String::with_capacity(text.len());
+    loop {
+        collapsed.push_str(rest.get(..run).unwrap_or(""));
+        collapsed.push(' ');
+        rest = rest.get(run..).unwrap_or("").trim_start();
+        match wide_run(rest) {
+            Some(next) => run = next,
+            None => break,
         }
-        blank = c == ' ';
     }
-    !blank
+    collapsed.push_str(rest);
+    Some(collapsed)
+}
+
+/// Where the first run of white space begins that is not a single blank, in a text that ends without any.
+fn wide_run(text: &str) -> Option<usize> {
+    // Only these bytes begin white space: ASCII's own, and the first bytes of U+0085 and U+00A0, U+1680, U+2000 to U+205F, U+3000.
+    let may_begin = |b: u8| b <= b' ' || matches!(b, 0xc2 | 0xe1 | 0xe2 | 0xe3);
+    let white = |at: usize| text.get(at..).and_then(|rest| rest.chars().next()).is_some_and(char::is_whitespace);
+    let mut at = 0;
+    loop {
+        at += text.as_bytes().get(at..)?.windows(2).position(|pair| match *pair {
+            [b' ', next] => may_begin(next),
+            [byte, _] => may_begin(byte),
+            _ => false,
+        })?;
+        let blank = text.as_bytes().get(at) == Some(&b' ');
+        if white(if blank { at + 1 } else { at }) {
+            return Some(at);
+        }
+        at += 1;
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +143,7 @@ mod tests {
     fn the_originals_segments_keep_their_spacing() {
         assert_eq!(texts("A b  c\nd\te", Splitter::Faithful), ["A b  c d\te"]);
         assert_eq!(texts("A b  c\nd\te", Splitter::None), ["A b c d e"]);
+        assert_eq!(texts(" A\u{a0}• b\u{2003} \u{b}c’ \r\n", Splitter::None), ["A • b c’"]);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 //!
 //! The crate's own BERT rules differ in private-use characters (it drops them), in part of an ideograph block (U+2B820 to U+2B91F), in
 //! the final sigma, and in that their tables of character categories date from Unicode 8. Google's code follows the tables of the Python that
-//! runs it; here they are those of the `unicode-properties` crate.
+//! runs it; here they are held at Unicode 14, that of Python 3.11, by the version of `unicode-general-category`: ids must not change with a table.
 
 use tokenizers::{NormalizedString, Normalizer, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior};
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_general_category::{GeneralCategory, get_general_category};
 
 use super::Case;
 
@@ -20,7 +20,7 @@ impl Normalizer for GoogleRules {
         set_ideographs_apart(text);
         if self.case == Case::Uncased {
             lower(text);
-            text.nfd().filter(|character| character.general_category() != GeneralCategory::NonspacingMark);
+            text.nfd().filter(|character| get_general_category(character) != GeneralCategory::NonspacingMark);
         }
         Ok(())
     }
@@ -37,17 +37,27 @@ fn is_dropped(character: char) -> bool {
     match character {
         '\t' | '\n' | '\r' => false,
         '\0' | '\u{fffd}' => true,
-        _ => matches!(character.general_category(), GeneralCategory::Control | GeneralCategory::Format),
+        _ => matches!(get_general_category(character), GeneralCategory::Control | GeneralCategory::Format),
     }
 }
 
 fn is_blank(character: char) -> bool {
-    matches!(character, '\t' | '\n' | '\r') || character.general_category() == GeneralCategory::SpaceSeparator
+    matches!(character, '\t' | '\n' | '\r') || get_general_category(character) == GeneralCategory::SpaceSeparator
 }
 
 /// Every ASCII character that is no letter, digit, blank or control counts, `$` and `^` too.
 fn is_punctuation(character: char) -> bool {
-    character.is_ascii_punctuation() || character.general_category_group() == GeneralCategoryGroup::Punctuation
+    character.is_ascii_punctuation()
+        || matches!(
+            get_general_category(character),
+            GeneralCategory::ConnectorPunctuation
+                | GeneralCategory::DashPunctuation
+                | GeneralCategory::OpenPunctuation
+                | GeneralCategory::ClosePunctuation
+                | GeneralCategory::InitialPunctuation
+                | GeneralCategory::FinalPunctuation
+                | GeneralCategory::OtherPunctuation
+        )
 }
 
 /// Hiragana, katakana and hangul are not among them: those scripts are written with blanks or as words.

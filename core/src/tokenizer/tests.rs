@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const VOCAB: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\npain\nPain\n##ful\nno\n.\n[\n]\nMASK\nα\n##ς\n##σ\n";
@@ -121,4 +123,53 @@ fn too_small_or_empty_training_is_explained() {
     let training = Training { size: 6, ..Training::default() };
     assert!(train_vocabulary(["abc"], &training).unwrap_err().to_string().contains("at least 10 vocabulary entries"));
     assert!(train_vocabulary([""], &Training::default()).is_err());
+}
+
+/// Text in which everything that the rules treat apart is frequent: blanks and controls of all kinds, accents, sigmas, ideographs,
+/// punctuation in and beyond ASCII, private use.
+fn awkward_text() -> impl Strategy<Value = String> {
+    let pieces = prop_oneof![
+        4 => "[a-cA-C0-9]{1,5}",
+        2 => "[ -~]{1,3}",
+        3 => proptest::sample::select(vec![
+            " ", "\t", "\n", "\r", "\u{b}", "\u{1c}", "\u{85}", "\u{a0}", "\u{2028}", "\u{3000}", "\u{200b}", "\u{0}", "\u{fffd}", "\u{301}", "\u{327}",
+            "\u{345}", "Σ", "σ", "ς", "Α", "İ", "ß", "é", "\u{1f80}", "病", "\u{2b825}", "—", "\u{61d}", "¿", "\u{1fef}", "\u{e000}", "한", ".", "'", "[MASK]",
+        ]).prop_map(str::to_owned),
+        1 => any::<char>().prop_map(String::from),
+    ];
+    proptest::collection::vec(pieces, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+const LETTERS: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\n##a\n##b\n##c\nA\n##A\n0\n##1\ni\nss\n##ss\nσ\nς\n##σ\n##ς\nα\n##α\ne\n##e\n\u{301}\n##\u{301}\n.\n'\n[\n]\n病\n—\n\u{61d}\n`\n\u{345}\n##\u{345}\n";
+
+proptest! {
+    #[test]
+    fn remembered_ids_are_the_direct_ids(texts in proptest::collection::vec(awkward_text(), 1..4)) {
+        for case in [Case::Cased, Case::Uncased] {
+            let google = WordPiece::from_vocab(LETTERS, case).unwrap();
+            let file = WordPiece::from_tokenizer_json(google.tokenizer_json().unwrap().as_bytes()).unwrap();
+            for word_piece in [&google, &file] {
+                let mut encoder = word_piece.encoder();
+                for text in texts.iter().chain(&texts) {
+                    let direct: Vec<u32> = word_piece.pieces(text).unwrap().iter().map(|piece| piece.id).collect();
+                    let mut ids = Vec::new();
+                    encoder.append_ids(text, &mut ids).unwrap();
+                    prop_assert_eq!(&ids, &direct);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn spans_lie_in_the_text_on_character_borders_and_in_order(text in awkward_text()) {
+        for case in [Case::Cased, Case::Uncased] {
+            let word_piece = WordPiece::from_vocab(LETTERS, case).unwrap();
+            for pieces in [word_piece.pieces(&text).unwrap(), word_piece.pieces_with_special(&text).unwrap()] {
+                for piece in &pieces {
+                    prop_assert!(text.get(piece.span.start..piece.span.end).is_some(), "{piece:?}");
+                }
+                prop_assert!(pieces.windows(2).all(|pair| pair[0].span.start <= pair[1].span.start), "{pieces:?}");
+            }
+        }
+    }
 }

@@ -11,12 +11,19 @@ use std::collections::BTreeMap;
 
 use crate::{Error, Result};
 
+mod bundle;
+mod cursor;
 mod dtype;
 mod names;
+mod pickle;
+mod pytorch;
 pub mod safetensors;
+mod zip;
 
+pub use bundle::{Bundle, BundleEntry, BundleIndex, CheckpointState, write_bundle};
 pub use dtype::Dtype;
 pub use names::{Loaded, Plan, Slots, Used, load, load_slots};
+pub use pytorch::PyTorch;
 pub use safetensors::{Safetensors, ShardIndex};
 
 #[cfg(target_endian = "big")]
@@ -33,8 +40,8 @@ pub struct HostTensor {
 
 impl HostTensor {
     /// The tensor's transpose if it has two axes, the same values row by row otherwise.
-    pub fn transposed(self) -> Self {
-        let &[rows, columns] = self.shape.as_slice() else { return self };
+    pub fn transposed(&self) -> Self {
+        let &[rows, columns] = self.shape.as_slice() else { return self.clone() };
         let mut data = vec![0.0; self.data.len()];
         // Tiles of 16 × 16 values keep both sides in the cache; a row of a kernel is 3 KB apart from the next.
         for (tile_rows, band) in self.data.chunks(columns.max(1) * TILE).enumerate() {
@@ -80,13 +87,31 @@ pub trait WeightsFile {
     fn read(&self, name: &str) -> Result<HostTensor>;
 }
 
-/// The number of values of a shape, or `None` if it does not fit the machine.
+/// Most axes of a tensor; BERT's have two. Keeps hostile shapes out of error messages.
+const MAX_AXES: usize = 8;
+
+/// The number of values of a shape, or `None` if it has too many axes or does not fit the machine.
 fn elements(shape: &[usize]) -> Option<usize> {
+    if shape.len() > MAX_AXES {
+        return None;
+    }
     shape.iter().try_fold(1_usize, |product, length| product.checked_mul(*length))
 }
 
 fn tensor_error(name: &str, reason: impl Into<String>) -> Error {
-    Error::Tensor { name: name.into(), reason: reason.into() }
+    let shown = name
+        .char_indices()
+        .nth(MAX_SHOWN)
+        .map_or_else(|| name.to_owned(), |(end, _)| format!("{}…", name.get(..end).unwrap_or("")));
+    Error::Tensor { name: shown, reason: reason.into() }
+}
+
+/// Most characters of a name in an error message.
+const MAX_SHOWN: usize = 120;
+
+/// A shape in an error message.
+fn show<T: std::fmt::Debug>(shape: &[T]) -> String {
+    if shape.len() > MAX_AXES { format!("of {} axes", shape.len()) } else { format!("{shape:?}") }
 }
 
 /// Says what bytes are that are often found in place of a weights file.
@@ -112,7 +137,7 @@ mod tests {
         for (rows, columns) in [(1, 1), (3, 2), (17, 40), (33, 16), (0, 4)] {
             let data: Vec<f32> = (0..rows * columns).map(|value| value as f32).collect();
             let tensor = HostTensor { shape: vec![rows, columns], data: data.clone() };
-            let transposed = tensor.clone().transposed();
+            let transposed = tensor.transposed();
             assert_eq!(transposed.shape, [columns, rows]);
             for row in 0..rows {
                 for column in 0..columns {
@@ -121,6 +146,14 @@ mod tests {
             }
             assert_eq!(transposed.transposed(), tensor);
         }
+    }
+
+    #[test]
+    fn errors_stay_short_whatever_the_file_says() {
+        assert_eq!(tensor_error("x", "y").to_string(), "tensor x: y");
+        assert!(tensor_error(&"é".repeat(1 << 20), "y").to_string().len() < 300);
+        assert_eq!((elements(&[2, 3]), elements(&[0; 9])), (Some(6), None));
+        assert_eq!((show(&[2, 3]), show(&[0; 9])), ("[2, 3]".into(), "of 9 axes".into()));
     }
 
     #[test]

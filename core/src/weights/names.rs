@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{HostTensor, Listing, Tensors, WeightsFile, tensor_error};
+use super::{HostTensor, Listing, Tensors, WeightsFile, show, tensor_error};
 use crate::{
     Error, Result,
     bert::{Config, Parameter, Part, parameters},
@@ -95,7 +95,7 @@ impl Plan {
                 shape.reverse();
             }
             if found.shape != shape {
-                let reason = format!("expected shape {shape:?} {origin}, found {:?}", found.shape);
+                let reason = format!("expected shape {shape:?} {origin}, found {}", show(&found.shape));
                 return Err(tensor_error(&found.name, reason));
             }
             left.remove(found.name.as_str());

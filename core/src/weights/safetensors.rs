@@ -8,11 +8,11 @@ use std::{
 use safetensors::tensor::TensorInfo;
 use serde::{Deserialize, Serialize};
 
-use super::{Dtype, HostTensor, Listing, Tensors, WeightsFile, check_not_something_else, elements, tensor_error};
+use super::{Dtype, HostTensor, Listing, Tensors, WeightsFile, check_not_something_else, elements, show, tensor_error};
 use crate::{Error, Result};
 
 /// Longest header that is parsed, in bytes; BERT-large with its optimizer state needs a quarter of a megabyte.
-const MAX_HEADER: u64 = 8 << 20;
+const MAX_HEADER: u64 = 2 << 20;
 
 /// An opened `model.safetensors`, or all shards of one.
 #[derive(Debug, Default)]
@@ -78,7 +78,10 @@ impl<'a> Safetensors<'a> {
             }
             let bits = elements(&shape).and_then(|values| values.checked_mul(dtype.bitsize()));
             if bits.is_none_or(|bits| !bits.is_multiple_of(8) || end.checked_sub(start) != Some(bits / 8)) {
-                return Err(tensor_error(&name, format!("shape {shape:?} of {dtype:?} does not fill its bytes {start}..{end}")));
+                return Err(tensor_error(
+                    &name,
+                    format!("shape {} of {dtype:?} does not fill its bytes {start}..{end}", show(&shape)),
+                ));
             }
             let Some(bytes) = data.get(start..end) else {
                 let reason = format!("its bytes {start}..{end} lie beyond the {} in the file, which was cut short", data.len());

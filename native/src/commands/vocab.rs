@@ -1,16 +1,79 @@
-//! `native vocab`.
+//! `native vocab`: a WordPiece vocabulary from notes.
 
-use anyhow::bail;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
 use clap::Args;
+use clinicalbert_core::tokenizer::{Case, Training, train_vocabulary};
 
 use super::Answer;
-use crate::cli::Common;
+use crate::cli::{Common, NotesInput};
+use crate::notes::{self, Content};
+use crate::whole_file::write_file;
 
 /// Flags.
 #[derive(Debug, Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    #[command(flatten)]
+    input: NotesInput,
+    /// Entries wanted, special tokens included; fewer if the notes run out of frequent pieces
+    #[arg(long, default_value_t = 28_996, value_name = "N")]
+    size: usize,
+    /// Pairs of pieces seen less often are not joined
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    min_frequency: u64,
+    /// Lower-case the text and drop accents
+    #[arg(long)]
+    do_lower_case: bool,
+    /// File to write
+    #[arg(long, short, default_value = "vocab.txt", value_name = "FILE")]
+    out: PathBuf,
+}
 
-/// Runs the command.
-pub fn run(_arguments: &Arguments, _common: &Common) -> anyhow::Result<Answer> {
-    bail!("not built yet")
+/// Trains and writes the vocabulary.
+///
+/// # Errors
+/// The notes cannot be read or hold no word, or the output exists already.
+pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
+    if arguments.input.notes.is_empty() {
+        bail!("nothing to learn from: name notes with --notes FILE (native sample makes invented ones)");
+    }
+    let case = if arguments.do_lower_case { Case::Uncased } else { Case::Cased };
+    let training = Training { size: arguments.size, case, min_frequency: arguments.min_frequency, ..Training::default() };
+    let entries = write_vocabulary(&arguments.input, &training, &arguments.out)?;
+    if common.json {
+        println!("{}", serde_json::json!({ "entries": entries, "out": arguments.out }));
+    } else if !common.quiet {
+        eprintln!("{entries} entries in {}", arguments.out.display());
+    }
+    Ok(Answer::Yes)
+}
+
+/// Learns a vocabulary from notes and writes it as `vocab.txt`; gives the number of entries.
+///
+/// # Errors
+/// The notes cannot be read or hold no word, or the output exists already.
+pub fn write_vocabulary(input: &NotesInput, training: &Training, out: &Path) -> Result<usize> {
+    if out.exists() {
+        bail!("{} exists already: choose another --out, or remove it", out.display());
+    }
+    let mut failed = None;
+    let texts = notes::open(input)?.map_while(|row| match row {
+        Ok(row) => match row.content {
+            Content::Note(text) => Some(text),
+            _ => Some(String::new()),
+        },
+        Err(error) => {
+            failed = Some(error);
+            None
+        }
+    });
+    let vocabulary = train_vocabulary(texts, training);
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let vocabulary = vocabulary?;
+    write_file(out, |file| Ok(file.write_all(vocabulary.as_bytes())?))?;
+    Ok(vocabulary.lines().count())
 }

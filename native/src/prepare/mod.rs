@@ -23,7 +23,7 @@ mod store;
 mod summary;
 mod text;
 mod tokens;
-mod vocabulary;
+pub mod vocabulary;
 mod work_folder;
 
 use std::path::{Path, PathBuf};

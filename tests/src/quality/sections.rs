@@ -2,8 +2,9 @@
 //!
 //! A header is found if a section's title starts at its first character. What counts as a false one:
 //!
-//! * **precision**: every title that is no gold header, except the fields that the set's README names as left out of its gold:
-//!   those of the preamble and trailer templates (`Allergies:`, `Reason:`, `Admitting Diagnosis:` before the first gold header).
+//! * **precision**: every title that is no gold header, except before the note's first gold header: there stand the fields of
+//!   the synthetic set's preambles (`Allergies:`, `Reason:`, `Admitting Diagnosis:`), which its README names as left out of
+//!   its gold although they are sections.
 //! * **strict precision**: every title that is no gold header.
 //!
 //! Sections without a title (administrative fields, text after a ruler) are no headers in either count.

@@ -1,2 +1,64 @@
 //! `cargo xtask …`: the project's own automation.
-fn main() {}
+//!
+//! `cargo xtask test` is all that continuous integration runs, the cheapest check first; it stops at the first step that fails.
+//! Exit status: 0 all passed, 1 a step failed, 2 a tool is missing or the arguments make no sense.
+
+mod counts;
+mod package;
+mod page;
+mod process;
+mod report;
+mod rust;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use report::Report;
+
+const USAGE: &str = "\
+cargo xtask test [native|docs|web]   check everything, or one part of it, as continuous integration does
+cargo xtask web                      build the npm package (web/dist) and the page (www/dist)
+cargo xtask screenshot               build the page and write pictures of it to target/screenshots";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut report = Report::start();
+    let outcome = match arguments.as_slice() {
+        ["test"] => rust::code(&mut report).and_then(|()| rust::docs(&mut report)).and_then(|()| web(&mut report)),
+        ["test", "native"] => rust::code(&mut report),
+        ["test", "docs"] => rust::docs(&mut report),
+        ["test", "web"] => web(&mut report),
+        ["web"] => tools::for_web(&mut report).and_then(|_| build_web(&mut report)),
+        ["screenshot"] => screenshot(&mut report),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("error: unknown arguments: {}\n\n{USAGE}", arguments.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    report.finish(outcome)
+}
+
+fn build_web(report: &mut Report) -> anyhow::Result<()> {
+    package::build(report)?;
+    page::build(report)
+}
+
+fn web(report: &mut Report) -> anyhow::Result<()> {
+    let browser = tools::for_web(report)?;
+    package::build(report)?;
+    package::test(report)?;
+    page::build(report)?;
+    page::test(report, &browser)
+}
+
+fn screenshot(report: &mut Report) -> anyhow::Result<()> {
+    let browser = tools::for_web(report)?;
+    build_web(report)?;
+    page::screenshot(report, &browser)
+}

@@ -349,6 +349,24 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            let _ = decode(&bytes, &mut Example::default());
+        }
+
+        #[test]
+        fn examples_with_flipped_bytes_are_read_or_refused(place in 0..200_usize, byte: u8) {
+            let mut bytes = encoded(&example(), 8, 3);
+            let length = bytes.len();
+            bytes[place % length] = byte;
+            let mut read = Example::default();
+            if decode(&bytes, &mut read).is_ok() {
+                assert!(read.masked_positions.iter().all(|&position| (position as usize) < read.input_ids.len()));
+            }
+        }
+    }
+
     #[test]
     fn a_mismatch_with_training_is_explained() {
         let data = Shape { max_seq_length: 128, max_predictions_per_seq: 22 };

@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn titles_are_capitalised_words_before_a_colon() {
-        for title in ["Plan:", "History of Present Illness:", ":", "(x):", "Plan (2 of 3):", "Évaluation:", "A(b c)d:", " Disp:"] {
+        for title in ["Plan:", "History of Present Illness:", ":", "(x):", "Plan (2 of 3):", "Évaluation:", "A(b c)d:", " Disp:"]
+        {
             assert!(is_title(title), "{title}");
         }
         for text in ["Plan", "Disp:", "Assessment and Plan:", "2nd Plan:", "Plan: b", "(x) y:", "Foo (Bar baz:", ""] {

@@ -35,36 +35,56 @@ const HEADS: &str = "\
     addendum allergies allergy assessment assessments cc comparison comparisons complaint complaints complications \
     concerns conclusion conclusions condition consults course diagnoses diagnosis disposition dx events fh fhx finding \
     findings fmh history hospitalization hospitalizations hpi hx immunization immunizations impression impressions \
-    indication indications instructions interpretation issues objective operation operations plan plans pmh pmhx \
-    procedure procedures prognosis psh pshx reason recommendation recommendations ros shx subjective summary technique";
+    indication indications instructions interpretation issues notification notifications objective operation \
+    operations plan plans pmh pmhx procedure procedures prognosis psh pshx read reason recommendation recommendations \
+    ros shx subjective summary technique";
 
 const LABELS: &str = "\
-    anesthesia comments consultations contrast data ecg echo ekg exam examination factors follow-up followup imaging \
-    implants lab laboratories laboratory labs list medication medications meds micro microbiology notes pathology pe \
-    problems radiology reactions report results signs specimens status studies study systems tests therapies therapy \
-    treatment up vital vitals";
+    anesthesia care comments consultations contrast data description details ecg echo education ekg exam examination \
+    factors follow-up followup imaging implants information lab laboratories laboratory labs list medication \
+    medications meds micro microbiology notes pathology pe problems radiology reactions report results signs specimens \
+    status studies study systems tests treatment up vital vitals";
 
 const MODIFIERS: &str = "\
     24 active acute additional admission admitting adverse antenatal associated before birth brief cardiac chief \
-    chronic clinic clinical code concise current delivery department detailed developmental diagnostic diet \
-    differential discharge drug ed emergency er family final follow followup general gyn gynecologic gynecological \
-    home hospital hour icu illness illnesses immediate inpatient intake interim interval invasive known last major \
-    maternal medical menstrual mental minor neonatal nursing nutrition ob obstetric obstetrical occupational oncologic \
-    oncological oncology operative other outpatient overall overnight past patient performed perioperative pertinent \
-    physical post-operative postoperative pre-admission pre-operative preadmission pregnancy prenatal preoperative \
-    present presenting previous primary principal prior problem provisional psychiatric psychosocial radiologic recent \
-    relevant review reviewed risk secondary sexual significant social substance surgeries surgery surgical systemic \
-    this transfer transitional travel underlying updated";
+    chronic clinic clinical code concise consultation current delivery department detailed developmental diagnostic \
+    diet differential discharge drug ed emergency er family final follow followup general gyn gynecologic \
+    gynecological home hospital hour icu illness illnesses immediate inpatient intake interim interval invasive known \
+    last major maternal medical menstrual minor neonatal nursing nutrition ob obstetric obstetrical occupational \
+    oncologic oncological oncology operating operative other outpatient overall overnight past patient performed \
+    perioperative pertinent physical post-operative postoperative pre-admission pre-operative preadmission pregnancy \
+    prenatal preoperative present presenting previous primary principal problem provisional psychiatric psychosocial \
+    radiologic recent relevant review reviewed risk secondary sexual significant social substance surgeries surgery \
+    surgical systemic test this transfer transitional travel underlying updated wet";
 
 const LINKS: &str = "\
     a and at by during for from in of on or p prior the to with";
 
 /// Fields of the head and the foot of a document: they say who, when and where, and are no section of the note.
 const ADMINISTRATIVE: &[&str] = &[
-    "account number", "admission date", "attending", "attending physician", "birth date", "completed by", "date of
-    admission", "date of birth", "date of discharge", "date of service", "dictated by", "discharge date", "dob",
-    "electronically signed by", "gender", "job", "job number", "medical record number", "mrn", "patient name", "service",
-    "sex", "signed by", "signed electronically by", "transcribed by", "unit no", "unit number",
+    "account number",
+    "admission date",
+    "attending",
+    "attending physician",
+    "birth date",
+    "completed by",
+    "dictated by",
+    "discharge date",
+    "dob",
+    "electronically signed by",
+    "gender",
+    "job",
+    "job number",
+    "medical record number",
+    "mrn",
+    "patient name",
+    "service",
+    "sex",
+    "signed by",
+    "signed electronically by",
+    "transcribed by",
+    "unit no",
+    "unit number",
 ];
 
 /// Words of the body's parts and functions, of measurements and habits: labels of lines within an examination, a review of
@@ -79,20 +99,29 @@ const BODY: &str = "\
     rectum renal resp respiratory rhythm septum skin social spine spleen stomach temperature throat thyroid tobacco \
     uterus valve vascular vein veins ventricle weight";
 
-/// The words of a header in lower case: runs of letters, digits, hyphens and apostrophes outside round brackets.
-fn words(header: &str) -> impl Iterator<Item = String> {
+/// The words of a header: runs of letters, digits, hyphens and apostrophes outside round brackets.
+fn words(header: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0_usize;
-    let outside: String = header
-        .chars()
-        .map(|c| {
-            depth = if c == '(' { depth + 1 } else { depth };
-            let kept = if depth == 0 && (c.is_alphanumeric() || matches!(c, '-' | '\'' | '’')) { c } else { ' ' };
-            depth = if c == ')' { depth.saturating_sub(1) } else { depth };
-            kept.to_ascii_lowercase()
-        })
-        .collect();
-    outside.split_whitespace().map(str::to_owned).collect::<Vec<_>>().into_iter()
+    let between = move |c: char| {
+        depth = if c == '(' { depth + 1 } else { depth };
+        let outside = depth == 0;
+        depth = if c == ')' { depth.saturating_sub(1) } else { depth };
+        !outside || !(c.is_alphanumeric() || matches!(c, '-' | '\'' | '’'))
+    };
+    header.split(between).filter(|word| !word.is_empty())
 }
+
+/// Calls `look` with the word in lower case; `None` for words that are in no list for their length or letters.
+fn in_lower_case<T>(word: &str, look: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    let mut lower = [0; LONGEST_WORD];
+    let lower = lower.get_mut(..word.len())?;
+    lower.copy_from_slice(word.as_bytes());
+    lower.make_ascii_lowercase();
+    look(std::str::from_utf8(lower).ok()?)
+}
+
+/// No listed word is longer, in bytes.
+const LONGEST_WORD: usize = 20;
 
 static WORDS: LazyLock<HashMap<&str, Word>> = LazyLock::new(|| {
     let kinds = [(LINKS, Word::Link), (MODIFIERS, Word::Modifier), (LABELS, Word::Label), (HEADS, Word::Head)];
@@ -103,17 +132,19 @@ static BODY_WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| BODY.split_whitesp
 
 /// How well known the words of a header are.
 pub(super) fn known(header: &str) -> Known {
-    let mut kinds = Vec::with_capacity(8);
-    for one in words(header) {
-        match WORDS.get(one.as_str()) {
-            Some(&kind) => kinds.push(kind),
+    let (mut head, mut label, mut modifier) = (false, false, false);
+    for word in words(header) {
+        match in_lower_case(word, |word| WORDS.get(word).copied()) {
+            Some(Word::Head) => head = true,
+            Some(Word::Label) => label = true,
+            Some(Word::Modifier) => modifier = true,
+            Some(Word::Link) => {}
             None => return Known::Unknown,
         }
     }
-    let has = |kind| kinds.contains(&kind);
-    if has(Word::Head) || (has(Word::Label) && has(Word::Modifier)) {
+    if head || (label && modifier) {
         Known::Section
-    } else if has(Word::Label) || header.trim() == "A/P" {
+    } else if label || header.trim() == "A/P" {
         Known::Label
     } else {
         Known::Unknown
@@ -122,13 +153,13 @@ pub(super) fn known(header: &str) -> Known {
 
 /// Whether a label is an administrative field of the document.
 pub(super) fn is_administrative(label: &str) -> bool {
-    let phrase = words(label).collect::<Vec<_>>().join(" ");
-    ADMINISTRATIVE.contains(&phrase.as_str())
+    let phrase = words(label).collect::<Vec<_>>().join(" ").to_ascii_lowercase();
+    phrase.starts_with("date of ") || ADMINISTRATIVE.contains(&phrase.as_str())
 }
 
 /// Whether a header names a part or function of the body, or a measurement.
 pub(super) fn is_of_the_body(header: &str) -> bool {
-    words(header).any(|one| BODY_WORDS.contains(one.as_str()))
+    words(header).any(|word| in_lower_case(word, |word| BODY_WORDS.get(word).copied()).is_some())
 }
 
 #[cfg(test)]

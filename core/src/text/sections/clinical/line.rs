@@ -5,6 +5,9 @@ use super::lexicon::{Known, is_administrative, known};
 /// Headers are short: the longest that is taken for one, in bytes, without what follows its colon.
 const LONGEST: usize = 80;
 
+/// The longest without a colon, in bytes: a longer line is one of wrapped prose.
+const LONGEST_BARE: usize = 60;
+
 /// A header of more words than this is a sentence.
 const MOST_WORDS: usize = 10;
 
@@ -51,26 +54,25 @@ pub(super) fn classify(line: &str) -> Line {
     if !line.starts_with(char::is_alphanumeric) {
         return Line::Text;
     }
-    let head = line.char_indices().take_while(|(at, c)| *at <= LONGEST && *c != ':').last().map_or(0, |(at, c)| at + c.len_utf8());
-    let (label, after) = line.split_at(head);
-    let Some(after) = after.strip_prefix(':') else {
-        return if after.is_empty() { without_colon(label) } else { Line::Text };
+    let Some(colon) = line.bytes().take(LONGEST + 1).position(|b| b == b':') else {
+        return if line.len() <= LONGEST_BARE { without_colon(line) } else { Line::Text };
     };
-    if is_administrative(label) {
+    let (Some(label), Some(after)) = (line.get(..colon), line.get(colon + 1..)) else { return Line::Text };
+    let Some(shape) = shape(label) else {
+        return if is_administrative(label) { Line::Administrative } else { Line::Text };
+    };
+    let known = known(label);
+    if known < Known::Section && is_administrative(label) {
         return Line::Administrative;
     }
-    if !is_label(label) {
-        return Line::Text;
-    }
-    let known = known(label);
-    let style = match (after.trim_matches(|c: char| c == ':' || c.is_whitespace()).is_empty(), shape(label)) {
+    let style = match (after.trim_matches(|c: char| c == ':' || c.is_whitespace()).is_empty(), shape) {
         (true, Shape::Capitals | Shape::Title) => Style::OwnLine,
         (true, Shape::Other) if known == Known::Section => Style::OwnLine,
         (false, Shape::Capitals) if after.starts_with(char::is_whitespace) || known > Known::Unknown => Style::InlineCapitals,
         (false, Shape::Title | Shape::Other) if known > Known::Unknown => Style::Inline,
         _ => return Line::Text,
     };
-    Line::Header { style, len: head + 1, known }
+    Line::Header { style, len: colon + 1, known }
 }
 
 /// Whether a line is three or more of `-`, `=`, `*`, `~`, or five or more of `_` (MIMIC-IV's `___` is a placeholder).
@@ -85,13 +87,12 @@ pub(super) fn is_ruler(line: &str) -> bool {
 }
 
 fn without_colon(line: &str) -> Line {
-    if !is_label(line) {
-        return Line::Text;
-    }
+    let Some(shape) = shape(line) else { return Line::Text };
     let known = known(line);
-    let style = match shape(line) {
+    let style = match shape {
         Shape::Capitals if !is_answer(line) => Style::Capitals,
-        Shape::Title | Shape::Other if known == Known::Section => Style::Bare,
+        Shape::Title if known > Known::Unknown => Style::Bare,
+        Shape::Other if known == Known::Section => Style::Bare,
         _ => return Line::Text,
     };
     Line::Header { style, len: line.len(), known }
@@ -100,8 +101,33 @@ fn without_colon(line: &str) -> Line {
 /// A line in capitals that answers a header rather than being one.
 fn is_answer(line: &str) -> bool {
     const ANSWERS: &[&str] = &[
-        "AS ABOVE", "DNR", "DNR/DNI", "EXPIRED", "FEMALE", "FULL", "FULL CODE", "GOOD", "HOME", "MALE", "MEDICINE", "N/A", "NA", "NAD",
-        "NEGATIVE", "NIL", "NKA", "NKDA", "NO", "NONE", "NORMAL", "POSITIVE", "SEE ABOVE", "STABLE", "UNCHANGED", "UNKNOWN", "YES",
+        "AS ABOVE",
+        "DNR",
+        "DNR/DNI",
+        "EXPIRED",
+        "FEMALE",
+        "FULL",
+        "FULL CODE",
+        "GOOD",
+        "HOME",
+        "MALE",
+        "MEDICINE",
+        "N/A",
+        "NA",
+        "NAD",
+        "NEGATIVE",
+        "NIL",
+        "NKA",
+        "NKDA",
+        "NO",
+        "NONE",
+        "NORMAL",
+        "POSITIVE",
+        "SEE ABOVE",
+        "STABLE",
+        "UNCHANGED",
+        "UNKNOWN",
+        "YES",
     ];
     ANSWERS.binary_search(&line).is_ok()
 }
@@ -116,45 +142,51 @@ enum Shape {
     Other,
 }
 
-/// Whether a text may be a header at all: it starts with a capital (or is known to start with a number), has a few words of
-/// letters, and nothing that only prose, names or values have.
-fn is_label(text: &str) -> bool {
-    let outside = outside_brackets(text);
-    let Some(outside) = outside else { return false };
-    let words = outside.split_whitespace();
-    let letters = outside.chars().filter(|c| c.is_alphabetic()).count();
-    let plain = |c: char| c.is_alphabetic() || c.is_whitespace() || matches!(c, '/' | '&' | ',' | '-' | '\'' | '’' | '+' | '#');
-    let starts_well = text.starts_with(char::is_uppercase) || known(text) == Known::Section;
-    let numbered = known(text) == Known::Section;
-    (1..=MOST_WORDS).contains(&words.count())
-        && letters >= 2
-        && starts_well
-        && outside.chars().all(|c| plain(c) || (numbered && c.is_ascii_digit()))
-}
-
-/// The text without `( … )`; `None` if brackets do not pair.
-fn outside_brackets(text: &str) -> Option<String> {
-    let mut depth = 0_usize;
-    let mut outside = String::with_capacity(text.len());
-    for c in text.chars() {
+/// The shape of a text that may be a header: it starts with a capital (or is known to start with a number), has a few words
+/// of letters, and, outside round brackets, nothing that only prose, names or values have. `None` for all others.
+fn shape(text: &str) -> Option<Shape> {
+    let (mut depth, mut letters, mut words) = (0_usize, 0, 0);
+    let (mut small_letters, mut small_words, mut digits) = (false, false, false);
+    let mut last = ' ';
+    for (at, c) in text.char_indices() {
         match c {
             '(' => depth += 1,
             ')' => depth = depth.checked_sub(1)?,
-            c if depth == 0 => outside.push(c),
-            _ => {}
+            _ if depth > 0 => {}
+            c if c.is_alphabetic() => {
+                letters += 1;
+                small_letters |= c.is_lowercase();
+                if last.is_whitespace() {
+                    words += 1;
+                    small_words |= c.is_lowercase() && !is_small_word(text.get(at..).unwrap_or(""));
+                }
+            }
+            '0'..='9' => digits = true,
+            '_' if last != '_' => {}
+            ' ' | '\t' | '/' | '&' | ',' | '-' | '\'' | '’' | '+' | '#' => {}
+            _ => return None,
         }
+        if words > MOST_WORDS {
+            return None;
+        }
+        last = c;
     }
-    (depth == 0).then_some(outside)
+    let starts_well = text.starts_with(char::is_uppercase) && !digits;
+    if depth > 0 || letters < 2 || !(starts_well || known(text) == Known::Section) {
+        return None;
+    }
+    Some(match (small_letters, small_words) {
+        (false, _) => Shape::Capitals,
+        (true, false) => Shape::Title,
+        (true, true) => Shape::Other,
+    })
 }
 
-fn shape(label: &str) -> Shape {
-    let Some(outside) = outside_brackets(label) else { return Shape::Other };
-    if !outside.chars().any(char::is_lowercase) {
-        return Shape::Capitals;
-    }
-    let small = |word: &str| matches!(word, "a" | "an" | "and" | "as" | "at" | "by" | "for" | "from" | "in" | "of" | "on" | "or" | "per" | "the" | "to" | "vs" | "with");
-    let capital = |word: &str| word.starts_with(|c: char| c.is_uppercase() || !c.is_alphabetic());
-    if outside.split_whitespace().all(|word| small(word) || capital(word)) { Shape::Title } else { Shape::Other }
+/// Whether a text starts with a word that stays small in a title.
+fn is_small_word(text: &str) -> bool {
+    const SMALL: &[&str] =
+        &["a", "an", "and", "as", "at", "by", "for", "from", "in", "of", "on", "or", "per", "the", "to", "vs", "with"];
+    SMALL.contains(&text.split(|c: char| !c.is_alphabetic()).next().unwrap_or(""))
 }
 
 #[cfg(test)]

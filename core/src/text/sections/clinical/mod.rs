@@ -15,14 +15,16 @@ use crate::text::mapped::MappedText;
 use crate::text::{Section, Span};
 
 /// A line that may start a section.
-struct Candidate {
+struct Candidate<'note> {
     /// The line without white space at its ends.
     span: Span,
     line: Line,
-    /// Whether it is the first of a paragraph.
-    starts_paragraph: bool,
+    /// The line directly above; `None` for the first of a paragraph.
+    above: Option<&'note str>,
     /// What the last line that is not blank was, if it was a candidate too.
     previous: Option<Line>,
+    /// Whether a ruler stands directly below.
+    underlined: bool,
 }
 
 /// Cuts a note into sections, each with its sentences' texts: the header where it stands alone, rulers, and the rest.
@@ -63,7 +65,7 @@ struct Open {
 }
 
 /// Ends a section at `end` and divides it into the texts of its sentences.
-fn close<'note>(note: &'note str, open: &Open, end: usize, candidates: &[Candidate], cuts: &mut Vec<Cut<'note>>) {
+fn close<'note>(note: &'note str, open: &Open, end: usize, candidates: &[Candidate<'_>], cuts: &mut Vec<Cut<'note>>) {
     let span = Span::new(open.start, end).trimmed(note);
     if span.is_empty() {
         return;
@@ -95,76 +97,204 @@ fn close<'note>(note: &'note str, open: &Open, end: usize, candidates: &[Candida
 const SHORT_RULER: usize = 5;
 
 /// All lines that may start a section, in order.
-fn candidates(note: &str) -> Vec<Candidate> {
-    let mut candidates: Vec<Candidate> = Vec::new();
-    let (mut at, mut starts_paragraph, mut previous) = (0, true, None);
+fn candidates(note: &str) -> Vec<Candidate<'_>> {
+    let mut candidates: Vec<Candidate<'_>> = Vec::new();
+    let (mut at, mut above, mut previous) = (0, None, None);
     for line in note.split('\n') {
         let text = line.trim();
         if text.is_empty() {
-            starts_paragraph = true;
+            above = None;
         } else {
             let kind = classify(text);
-            let start = at + (line.len() - line.trim_start().len());
-            let span = Span::new(start, start + text.len());
             if kind != Line::Text {
-                candidates.push(Candidate { span, line: kind, starts_paragraph, previous });
+                let start = at + (line.len() - line.trim_start().len());
+                let candidate =
+                    Candidate { span: Span::new(start, start + text.len()), line: kind, above, previous, underlined: false };
+                if let (true, Some(header)) = (candidate.underlines(), candidates.last_mut()) {
+                    header.underlined = true;
+                }
+                candidates.push(candidate);
             }
             previous = (kind != Line::Text).then_some(kind);
-            starts_paragraph = false;
+            above = Some(text);
         }
         at += line.len() + 1;
     }
     candidates
 }
 
-impl Candidate {
+impl Candidate<'_> {
+    /// Whether it is a ruler directly below a line that may be a header.
     fn underlines(&self) -> bool {
-        let alone = matches!(self.previous, Some(Line::Header { style: Style::OwnLine | Style::Capitals | Style::Bare, .. }));
-        alone && !self.starts_paragraph
+        let below = matches!(self.previous, Some(Line::Header { style: Style::OwnLine | Style::Capitals | Style::Bare, .. }));
+        self.line == Line::Ruler && below && self.above.is_some()
+    }
+
+    fn starts_paragraph(&self) -> bool {
+        self.above.is_none()
+    }
+
+    /// Whether the line above, if there is one, ends a sentence.
+    fn follows_sentence(&self) -> bool {
+        self.above.is_none_or(|above| above.ends_with(['.', '!', '?']))
+    }
+
+    /// Whether the line above is as long as a line of wrapped prose, and ends no sentence.
+    fn may_continue_prose(&self) -> bool {
+        self.above.is_some_and(|above| above.len() > SHORT_LINE) && !self.follows_sentence()
     }
 }
+
+/// Lines up to this many bytes are not wrapped prose; notes are wrapped at 60 columns or more.
+const SHORT_LINE: usize = 50;
 
 /// What the whole note says about its headers.
 struct Rules {
     /// Nearly all letters are capitals, so capitals make no header.
     capitals_only: bool,
-    /// The note has headers in capitals, or on lines of their own.
-    has_plain_headers: bool,
+    /// The note has headers on lines of their own, or in capitals, with a colon.
+    has_colons: bool,
     /// The note has headers in capitals without a colon.
     has_capitals: bool,
+    /// The note has headers without a colon that are not in capitals.
+    has_bare: bool,
+    /// Where the note's visible text ends.
+    end: usize,
 }
 
 impl Rules {
-    fn of(note: &str, candidates: &[Candidate]) -> Self {
+    fn of(note: &str, candidates: &[Candidate<'_>]) -> Self {
         let small = note.bytes().filter(u8::is_ascii_lowercase).count();
         let capital = note.bytes().filter(u8::is_ascii_uppercase).count();
-        let styles = |wanted: &[Style]| {
-            let of = |line| matches!(line, Line::Header { style, known, .. } if wanted.contains(&style) && known > Known::Unknown);
-            candidates.iter().any(|candidate| of(candidate.line))
+        let has = |wanted: &[Style], least: Known| {
+            candidates.iter().any(|candidate| match candidate.line {
+                Line::Header { style, known, .. } => wanted.contains(&style) && known >= least,
+                _ => false,
+            })
         };
         Self {
             // A note of a few headers with short answers has many capitals too, so the bar is high.
             capitals_only: small * 5 < capital,
-            has_plain_headers: styles(&[Style::OwnLine, Style::Capitals, Style::InlineCapitals]),
-            has_capitals: styles(&[Style::Capitals]),
+            has_colons: has(&[Style::OwnLine, Style::InlineCapitals], Known::Label),
+            has_capitals: has(&[Style::Capitals], Known::Label),
+            has_bare: has(&[Style::Bare], Known::Section),
+            end: note.trim_end().len(),
         }
     }
 
     /// Whether a candidate is a header.
-    fn accept(&self, note: &str, candidate: &Candidate) -> bool {
+    fn accept(&self, note: &str, candidate: &Candidate<'_>) -> bool {
         let Line::Header { style, len, known } = candidate.line else { return false };
         let header = Span::new(candidate.span.start, candidate.span.start + len).of(note);
-        let under_own_line = matches!(candidate.previous, Some(Line::Header { style: Style::OwnLine, .. }));
-        match style {
-            Style::OwnLine => known > Known::Unknown || !self.capitals_only || candidate.starts_paragraph,
-            Style::Capitals if known > Known::Unknown => !under_own_line || candidate.starts_paragraph,
-            Style::Capitals => !self.capitals_only && candidate.starts_paragraph && !under_own_line,
-            Style::Bare => candidate.starts_paragraph && !self.has_capitals,
-            Style::InlineCapitals if known > Known::Unknown => true,
-            Style::InlineCapitals => {
-                !self.capitals_only && candidate.starts_paragraph && header.contains(' ') && !is_of_the_body(header)
+        let answers = matches!(candidate.previous, Some(Line::Header { style: Style::OwnLine, .. }));
+        let letters = header.chars().filter(|c| c.is_alphabetic()).count();
+        let has_text = candidate.span.end < self.end;
+        match (style, known) {
+            _ if candidate.underlined => true,
+            (Style::OwnLine, Known::Unknown) => candidate.starts_paragraph() || (letters > 2 && !self.capitals_only),
+            (Style::OwnLine, _) => true,
+            (Style::Capitals, Known::Unknown) => {
+                let stands_out = candidate.starts_paragraph() || (letters > 3 && candidate.follows_sentence());
+                stands_out && has_text && !answers && !self.capitals_only && (self.has_capitals || !self.has_colons)
             }
-            Style::Inline => known == Known::Section || !self.has_plain_headers,
+            (Style::Capitals, _) => !answers || candidate.starts_paragraph(),
+            (Style::Bare, Known::Section) => !candidate.may_continue_prose() && !self.has_capitals,
+            (Style::Bare, _) => candidate.starts_paragraph() && self.has_bare && !self.has_capitals && !self.has_colons,
+            (Style::InlineCapitals, Known::Unknown) => {
+                candidate.starts_paragraph() && header.contains(' ') && !is_of_the_body(header) && !self.capitals_only
+            }
+            (Style::InlineCapitals, _) => true,
+            (Style::Inline, Known::Section) => true,
+            (Style::Inline, _) => !(self.has_colons || self.has_capitals || self.has_bare),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Titles (empty for none) and what the texts of each section are.
+    fn cut(note: &str) -> Vec<(&str, Vec<String>)> {
+        let title = |cut: &Cut<'_>| cut.section.title.map_or("", |title| title.of(note));
+        sections(note)
+            .iter()
+            .map(|cut| (title(cut), cut.units.iter().map(|unit| unit.text.trim().to_owned()).collect()))
+            .collect()
+    }
+
+    fn titles(note: &str) -> Vec<&str> {
+        cut(note).into_iter().map(|(title, _)| title).collect()
+    }
+
+    #[test]
+    fn lists_keep_every_item_and_answers_stay_under_their_header() {
+        assert_eq!(
+            cut("Past Medical History:\n1. Hypertension\n2. Diabetes\n30 mg given\n\nCAD\n\nALLERGIES:  none\n"),
+            [
+                (
+                    "Past Medical History:",
+                    vec!["Past Medical History:".into(), "1. Hypertension\n2. Diabetes\n30 mg given\n\nCAD".into()]
+                ),
+                ("ALLERGIES:", vec!["ALLERGIES:  none".into()]),
+            ]
+        );
+    }
+
+    #[test]
+    fn administrative_fields_keep_all_lines_and_bear_no_title() {
+        let note = "Admission Date: [**1**] Discharge Date: [**2**]\nmore\n\nSex: F\n\nAllergies:\nNone\n\nAttending: ___.\n\nPlan:\nrest";
+        assert_eq!(titles(note), ["", "Allergies:", "", "Plan:"]);
+        assert_eq!(cut(note)[0].1, ["Admission Date: [**1**] Discharge Date: [**2**]\nmore\n\nSex: F"]);
+        assert_eq!(cut("Admission Date: a Discharge Date: b").len(), 1);
+    }
+
+    #[test]
+    fn blanks_on_a_line_and_carriage_returns_change_nothing() {
+        let plain = "HISTORY\n\nHe fell.\n\nPLAN\n\nRest.";
+        assert_eq!(titles(plain), ["HISTORY", "PLAN"]);
+        for note in [plain.replace('\n', "\r\n"), plain.replace("\n\n", "\n \t\n"), plain.replace('\n', "\n  ")] {
+            assert_eq!(titles(&note), ["HISTORY", "PLAN"], "{note:?}");
+        }
+    }
+
+    #[test]
+    fn three_underscores_break_nothing_and_rulers_close_a_section() {
+        assert_eq!(cut("HPI:\n___ yo M\n___\n"), [("HPI:", vec!["HPI:".to_owned(), "___ yo M\n___".to_owned()])]);
+        let ruled = cut(" Reason: r/o pna\n ________________\n WET READ pending\n FINAL REPORT\n");
+        assert_eq!(ruled[0], ("Reason:", vec!["Reason: r/o pna".to_owned(), "_____".to_owned()]));
+        assert_eq!(ruled[1].0, "");
+        assert_eq!(
+            titles("ADMISSION LABS\n==========\nNa 140\n\nCHRONIC ISSUES:\n------\nnone"),
+            ["ADMISSION LABS", "CHRONIC ISSUES:"]
+        );
+    }
+
+    #[test]
+    fn labels_within_a_section_start_none() {
+        let note =
+            "PHYSICAL EXAM:\nHEENT: clear\nVital signs: stable\n\nLEFT ATRIUM: normal\n• Plan: none\n\nWBC: 8\nNeck\n- supple\n";
+        assert_eq!(titles(note), ["PHYSICAL EXAM:"]);
+    }
+
+    #[test]
+    fn a_header_is_cut_where_its_line_starts() {
+        assert_eq!(titles("Old plan: see Plan: below\nPlan: do it\n"), ["", "Plan:"]);
+    }
+
+    #[test]
+    fn capitals_mean_nothing_among_capitals() {
+        assert_eq!(titles("NURSING NOTE\nPT RESTING.\nRESP CARE\nON VENT\n\nPLAN: MONITOR\nTRANSFER"), ["", "PLAN:"]);
+        assert_eq!(titles("Allergies:\nNKDA\n\nService:\n\nCARDIOLOGY\n\nThe patient was well."), ["Allergies:", ""]);
+    }
+
+    #[test]
+    fn headers_without_a_colon_need_room() {
+        let icu = "Review of systems is unchanged\n   Physical Examination\n   Heart: regular\n";
+        assert_eq!(titles(icu), ["", "Physical Examination"]);
+        let prose = "He was admitted with a long list of complaints, among them his\nPast Medical History\nand so on.";
+        assert_eq!(titles(prose), [""]);
+        assert_eq!(titles("Chief Complaint\n\nFall\n\nResults\nnone\n\nLabs: none"), ["Chief Complaint", "Results"]);
+        assert_eq!(titles("CHIEF COMPLAINT\n\nFall\n\nResults\nnone"), ["CHIEF COMPLAINT"]);
     }
 }

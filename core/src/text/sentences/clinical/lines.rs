@@ -30,8 +30,7 @@ struct Line<'text> {
 pub(super) fn each_run(text: &str, mut emit: impl FnMut(Span)) {
     let mut paragraph: Vec<Line> = Vec::new();
     let mut start = 0;
-    for raw in text.split(['\n', '\u{b}', '\u{c}', '\u{2028}', '\u{2029}']) {
-        let _ = raw;
+    for raw in text.split('\n') {
         let end = start + raw.len();
         let span = Span::new(start, end).trimmed(text);
         if span.is_empty() {
@@ -40,7 +39,7 @@ pub(super) fn each_run(text: &str, mut emit: impl FnMut(Span)) {
         } else {
             paragraph.push(Line { span, text: span.of(text), width: width(Span::new(start, span.end).of(text)) });
         }
-        start = end + text.get(end..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+        start = end + 1;
     }
     each_run_of_paragraph(&paragraph, &mut emit);
 }
@@ -65,7 +64,12 @@ fn each_run_of_paragraph(lines: &[Line], emit: &mut impl FnMut(Span)) {
 
 /// Whether `line` and `next` belong to one run, in a paragraph whose longest line has `longest` columns.
 fn runs_on(line: &Line, next: &Line, is_item: bool, longest: usize) -> bool {
-    if bullet(next.text) > 0 || is_ruler(next.text) || is_ruler(line.text) || ends_as_heading(line.text) || begins_with_time(next.text) {
+    if bullet(next.text) > 0
+        || is_ruler(next.text)
+        || is_ruler(line.text)
+        || ends_as_heading(line.text)
+        || begins_with_time(next.text)
+    {
         return false;
     }
     let is_open = line.text.ends_with([',', '(', '[', '/', '&', '=', '+']) || leaves_open(last_word(line.text));
@@ -134,7 +138,9 @@ fn begins_with_time(line: &str) -> bool {
     let mut words = line.split_ascii_whitespace();
     let is_time = |word: &str| {
         let (hours, rest) = word.split_once(':').unwrap_or(("", ""));
-        matches!(hours.len(), 1 | 2) && hours.bytes().all(|byte| byte.is_ascii_digit()) && rest.starts_with(|c: char| c.is_ascii_digit())
+        matches!(hours.len(), 1 | 2)
+            && hours.bytes().all(|byte| byte.is_ascii_digit())
+            && rest.starts_with(|c: char| c.is_ascii_digit())
     };
     let Some(first) = words.next() else { return false };
     let is_date = first.starts_with("[**") || (first.starts_with(|c: char| c.is_ascii_digit()) && first.contains(['-', '/']));

@@ -69,16 +69,21 @@ fn is_bracketed_label(rest: &str) -> bool {
     (1..=2).contains(&length) && inner.get(length..).is_some_and(|rest| rest.starts_with([')', ']']))
 }
 
+/// At most the first `longest` bytes of `text`.
+pub(super) fn head(text: &str, longest: usize) -> &str {
+    text.get(..text.floor_char_boundary(longest)).unwrap_or(text)
+}
+
+/// At most the last `longest` bytes of `text`.
+pub(super) fn tail(text: &str, longest: usize) -> &str {
+    text.get(text.ceil_char_boundary(text.len().saturating_sub(longest))..).unwrap_or(text)
+}
+
 /// The word that ends at `end`: what stands between white space and `end`, opening quotes and brackets left aside.
 /// At most 32 bytes of it are looked at: longer words are no abbreviation.
 pub(super) fn word_before(text: &str, floor: usize, end: usize) -> &str {
-    let before = text.get(floor..end).unwrap_or("");
-    let mut from = before.len().saturating_sub(32);
-    while !before.is_char_boundary(from) {
-        from += 1;
-    }
-    let tail = before.get(from..).unwrap_or("");
-    let word = tail.rsplit(char::is_whitespace).next().unwrap_or(tail);
+    let before = tail(text.get(floor..end).unwrap_or(""), 32);
+    let word = before.rsplit(char::is_whitespace).next().unwrap_or(before);
     word.trim_start_matches(['(', '[', '{', '"', '“', '‘', '\'', '«', '*', ',', '/'])
 }
 

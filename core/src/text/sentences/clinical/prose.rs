@@ -1,9 +1,14 @@
 //! Cuts a run of lines into sentences.
 
 use super::lists::{Enumerator, Mark, is_bullet_sign};
-use super::neighbours::{Opening, closers, word_before};
+use super::neighbours::{Opening, closers, head, tail, word_before};
 use super::words::{Point, leaves_open, opens_sentence, point_after, takes_label};
 use crate::text::Span;
+
+/// Longest placeholder content in bytes; those of MIMIC-III stay under 60.
+const LONGEST_PLACEHOLDER: usize = 200;
+/// Longest bracketed title in bytes. Together with the limit above it keeps the work per sign constant.
+const LONGEST_TITLE: usize = 400;
 
 /// Appends the sentences of `run` to `spans`.
 pub(super) fn split(text: &str, run: Span, spans: &mut Vec<Span>) {
@@ -77,8 +82,8 @@ impl<'text> Prose<'text, '_> {
         match rest.chars().next() {
             Some('[') => {
                 // No boundary inside a placeholder.
-                let inside = rest.strip_prefix("[**").and_then(|inside| inside.find("**]"));
-                at + inside.map_or(1, |length| length + 6)
+                let inside = rest.strip_prefix("[**").map(|inside| head(inside, LONGEST_PLACEHOLDER));
+                at + inside.and_then(|inside| inside.find("**]")).map_or(1, |length| length + 6)
             }
             Some('.') => self.look_at_point(at),
             Some('!' | '?' | '…') => self.look_at_mark(at),
@@ -102,7 +107,9 @@ impl<'text> Prose<'text, '_> {
     fn is_item_mark(&mut self, at: usize, mark: Mark) -> bool {
         let word = word_before(self.text, self.start, at);
         let from = at - word.len();
-        let Some(item) = Enumerator::at(self.rest(from)).filter(|item| item.mark == mark || item.mark == Mark::Both) else { return false };
+        let Some(item) = Enumerator::at(self.rest(from)).filter(|item| item.mark == mark || item.mark == Mark::Both) else {
+            return false;
+        };
         let before = self.slice(self.start, from);
         let previous = word_before(self.text, self.start, self.start + before.trim_end().len());
         if !before.ends_with(char::is_whitespace) {
@@ -124,13 +131,14 @@ impl<'text> Prose<'text, '_> {
 
     /// `[see comments]`, `[published erratum appears in …]` and a translated title in brackets end the title of a PubMed abstract.
     fn look_at_bracket(&mut self, at: usize) -> usize {
-        let before = self.slice(self.start, at);
-        let inside = before.rsplit_once('[').map(|(outside, inside)| (outside.is_empty(), inside));
-        let ends = inside.is_some_and(|(is_whole, inside)| {
-            let is_note = ["see comment", "published erratum", "comment", "letter", "review"].iter().any(|note| inside.starts_with(note));
-            is_note || (is_whole && inside.len() > 24)
+        let after = self.rest(at + 1);
+        let before = tail(self.slice(self.start, at), LONGEST_TITLE);
+        let ends = before.rsplit_once('[').is_some_and(|(outside, inside)| {
+            let is_note =
+                ["see comment", "published erratum", "comment", "letter", "review"].iter().any(|note| inside.starts_with(note));
+            is_note || (outside.is_empty() && inside.len() > 24)
         });
-        if ends && self.rest(at + 1).starts_with(' ') && matches!(Opening::of(self.rest(at + 1)), Opening::Capital(_) | Opening::Symbol) {
+        if ends && after.starts_with(' ') && matches!(Opening::of(after), Opening::Capital(_) | Opening::Symbol) {
             self.cut(at + 1);
         }
         at + 1
@@ -175,6 +183,9 @@ impl<'text> Prose<'text, '_> {
             }
             return end;
         }
+        if let Some(next) = after.trim_start().strip_prefix(',') {
+            return self.look_at_comma(at, self.run.end - next.len());
+        }
         if !after.starts_with(char::is_whitespace) {
             return self.look_at_glued(at, end);
         }
@@ -197,6 +208,16 @@ impl<'text> Prose<'text, '_> {
         end
     }
 
+    /// A point and a comma up to `end`. Where line breaks became commas, as in MTSamples, a sentence ends: `joint.,PROCEDURE:`.
+    fn look_at_comma(&mut self, at: usize, end: usize) -> usize {
+        let word = word_before(self.text, self.start, at);
+        let is_sentence = word.len() >= 3 && !is_acronym(word) && point_after(word) == Point::Ends;
+        if is_sentence && matches!(Opening::of(self.rest(end)), Opening::Capital(_) | Opening::Digit) {
+            self.cut(end);
+        }
+        end
+    }
+
     /// A point with no white space after it: a missing blank (`pain.Patient`) or a reference (`cells.12 The`), else part of a word.
     fn look_at_glued(&mut self, at: usize, end: usize) -> usize {
         let word = word_before(self.text, self.start, at);
@@ -205,7 +226,8 @@ impl<'text> Prose<'text, '_> {
         if !is_word {
             return end;
         }
-        let reference = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ',' | '-' | '–' | '[' | ']')).len();
+        let reference = after.len()
+            - after.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ',' | '-' | '–' | '[' | ']')).len();
         if reference > 0 {
             let rest = self.rest(at + 1 + reference);
             if rest.starts_with(char::is_whitespace) && matches!(Opening::of(rest), Opening::Capital(_)) {
@@ -213,10 +235,12 @@ impl<'text> Prose<'text, '_> {
             }
             return at + 1 + reference;
         }
-        let next = after.split(char::is_whitespace).next().unwrap_or("");
-        let letters = next.len() - next.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
-        let is_capitalized = next.starts_with(|c: char| c.is_ascii_uppercase()) && next.bytes().skip(1).take(letters - 1).all(|byte| byte.is_ascii_lowercase());
-        let is_alone = next.get(letters..).is_some_and(|tail| tail.trim_end_matches([',', '.', ';', ':', ')']).is_empty());
+        let letters = after.bytes().take(32).take_while(u8::is_ascii_alphabetic).count();
+        let next = after.get(..letters).unwrap_or("");
+        let is_capitalized =
+            next.starts_with(|c: char| c.is_ascii_uppercase()) && next.bytes().skip(1).all(|byte| byte.is_ascii_lowercase());
+        let beyond = after.get(letters..).unwrap_or("").trim_start_matches([',', '.', ';', ':', ')']);
+        let is_alone = beyond.is_empty() || beyond.starts_with(char::is_whitespace);
         if is_capitalized && is_alone && (letters > 1 || opens_sentence(next)) {
             self.cut(at + 1);
         }
@@ -239,9 +263,14 @@ impl<'text> Prose<'text, '_> {
         let Some(last) = word.chars().next_back() else { return matches!(opening, Opening::Capital(_) | Opening::Label) };
         let point = match word.strip_suffix(last) {
             Some("") if last.is_ascii_alphabetic() => return self.ends_after_letter(at, word, opening),
+            _ if last.is_ascii_digit() && is_glued_marker(word) => return false,
             _ if last.is_ascii_digit() => Point::Ends,
             _ if is_acronym(word) && point_after(word) == Point::Ends => {
-                if word.starts_with(char::is_uppercase) { Point::Names } else { Point::Shortens }
+                if word.starts_with(char::is_uppercase) {
+                    Point::Names
+                } else {
+                    Point::Shortens
+                }
             }
             _ => point_after(word),
         };
@@ -250,7 +279,7 @@ impl<'text> Prose<'text, '_> {
         let is_fragment = point == Point::Shortens && is_opening_phrase(self.slice(self.start, at));
         match point {
             Point::Joins => false,
-            Point::Refers | Point::Names => opens || (opening == Opening::Label && is_closed),
+            Point::Names => opens || (opening == Opening::Label && is_closed),
             Point::Numbers => match opening {
                 Opening::Capital(next) => !next.bytes().any(|byte| byte.is_ascii_digit()),
                 opening => opening == Opening::Placeholder,
@@ -265,15 +294,15 @@ impl<'text> Prose<'text, '_> {
 
     /// Whether the point at `at` belongs to the enumerator with which the sentence starts.
     fn is_marker(&self, at: usize) -> bool {
-        let sentence = self.slice(self.start, at + 1);
-        let inner = sentence.trim_start_matches(|c: char| is_bullet_sign(c) || c == '-' || c == '*' || c == '(').trim_start();
-        inner.len() <= 5 && inner.strip_suffix('.').is_some_and(|mark| {
-            let mark = mark.strip_suffix(')').unwrap_or(mark);
-            let is_number = mark.bytes().all(|byte| byte.is_ascii_digit());
-            let is_letter = mark.len() == 1 && mark.bytes().all(|byte| byte.is_ascii_alphabetic());
-            let is_roman = mark.bytes().all(|byte| matches!(byte, b'I' | b'V' | b'X' | b'i' | b'v' | b'x'));
-            is_number || is_letter || is_roman
-        })
+        if at - self.start > 16 {
+            return false;
+        }
+        let is_before = |c: char| is_bullet_sign(c) || matches!(c, '-' | '*' | '(') || c.is_whitespace();
+        let mark = self.slice(self.start, at).trim_start_matches(is_before).trim_end_matches(')');
+        let is_number = mark.len() <= 3 && mark.bytes().all(|byte| byte.is_ascii_digit());
+        let is_letter = mark.len() == 1 && mark.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let is_roman = mark.len() <= 4 && mark.bytes().all(|byte| matches!(byte, b'I' | b'V' | b'X' | b'i' | b'v' | b'x'));
+        is_number || is_letter || is_roman
     }
 
     /// A single letter before the point: an initial, unless the sentence plainly goes on without it.
@@ -310,17 +339,29 @@ fn is_citation(after: &str, open: char, close: char) -> bool {
 
 /// Letters with points between them: `U.S`, `b.i.d`, `Ph.D`.
 fn is_acronym(word: &str) -> bool {
-    word.contains('.') && word.split(['.', '-']).filter(|part| !part.is_empty()).all(|part| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    word.contains('.')
+        && word
+            .split(['.', '-'])
+            .filter(|part| !part.is_empty())
+            .all(|part| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// `DIAGNOSES:,1`: a list marker without a blank before it, where line breaks became commas.
+fn is_glued_marker(word: &str) -> bool {
+    let before = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    before.strip_suffix(',').is_some_and(|rest| rest.ends_with([':', '.', ';', ')']))
 }
 
 /// At most three words that begin with a preposition.
 fn is_opening_phrase(sentence: &str) -> bool {
-    let mut words = sentence.split_ascii_whitespace();
+    let mut words = head(sentence, 48).split_ascii_whitespace();
     let first = words.next().unwrap_or("");
     matches!(first, "At" | "By" | "From" | "Until" | "Around" | "On" | "Before" | "After" | "In") && words.nth(2).is_none()
 }
 
 /// An ordinary word in small letters, after which even a small letter may begin a sentence.
 fn is_ordinary(word: &str) -> bool {
-    word.len() >= 4 && word.bytes().all(|byte| byte.is_ascii_lowercase()) && word.bytes().any(|byte| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y'))
+    word.len() >= 4
+        && word.bytes().all(|byte| byte.is_ascii_lowercase())
+        && word.bytes().any(|byte| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y'))
 }

@@ -28,7 +28,8 @@ pub(super) fn prefix(word: &str) -> usize {
     if let Some(long) = ["``", "’’", "US$", "C$", "A$"].into_iter().find(|long| word.starts_with(long)) {
         return long.len();
     }
-    let is_prefix = matches!(first, '§' | '%' | '=' | '+') || is_punct(first) || is_quote(first) || is_currency(first) || is_icon(first);
+    let is_prefix =
+        matches!(first, '§' | '%' | '=' | '+') || is_punct(first) || is_quote(first) || is_currency(first) || is_icon(first);
     if is_prefix { length } else { 0 }
 }
 
@@ -48,7 +49,8 @@ pub(super) fn suffix(word: &str) -> usize {
         let dots = word.bytes().rev().take_while(|&byte| byte == b'.').count();
         return if dots > 1 { dots } else { usize::from(is_full_stop_after(before)) };
     }
-    if let Some(pair) = ["''", "’’", "‘‘", "``", "……", "'s", "'S", "’s", "’S"].into_iter().find(|pair| word.ends_with(pair)) {
+    if let Some(pair) = ["''", "’’", "‘‘", "``", "……", "'s", "'S", "’s", "’S"].into_iter().find(|pair| word.ends_with(pair))
+    {
         return pair.len();
     }
     if let Some(&(open, close)) = BRACKETS.iter().find(|&&(_, close)| last == close) {

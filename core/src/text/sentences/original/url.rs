@@ -44,7 +44,8 @@ fn starts_with_address(host: &str) -> bool {
         part.parse().ok()
     };
     let first_part = parts.next();
-    let (Some(first), Some(second_part), Some(third_part), Some(last)) = (number(first_part), parts.next(), parts.next(), parts.next())
+    let (Some(first), Some(second_part), Some(third_part), Some(last)) =
+        (number(first_part), parts.next(), parts.next(), parts.next())
     else {
         return false;
     };

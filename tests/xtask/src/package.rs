@@ -1,0 +1,71 @@
+//! The npm package: wasm build, glue, TypeScript, tests under Node.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use crate::process::{cargo, first_line, program, run, run_tests};
+use crate::report::Report;
+use crate::{tools, workspace};
+
+/// Builds `web/dist`.
+pub fn build(report: &mut Report) -> anyhow::Result<()> {
+    let target = workspace::target()?;
+    let dist = workspace::root().join("web/dist");
+    report.step("npm package has the workspace's version", same_version)?;
+    report.step("wasm", || {
+        let arguments =
+            ["build", "--quiet", "-p", "clinicalbert-web", "--target", "wasm32-unknown-unknown", "--profile", "wasm-release"];
+        run(cargo(&arguments).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", wasm_flags()))
+    })?;
+    report.step("wasm-bindgen", || {
+        run(&mut cargo(&["build", "--quiet", "-p", "xtask", "--features", "bindgen", "--bin", "bindgen", "--profile", "tools"]))?;
+        if dist.exists() {
+            std::fs::remove_dir_all(&dist).with_context(|| format!("{}", dist.display()))?;
+        }
+        let wasm = target.join("wasm32-unknown-unknown/wasm-release/clinicalbert_web.wasm");
+        run(program(target.join("tools/bindgen")).arg(&wasm).arg(&dist))?;
+        print_sizes(&[&dist.join("clinicalbert_bg.wasm"), &dist.join("clinicalbert.js")])
+    })?;
+    report.step("TypeScript", || {
+        tools::npm_install("web")?;
+        run(program("npm").args(["run", "--silent", "build"]).current_dir(workspace::root().join("web")))
+    })
+}
+
+/// Tests the package under Node.
+pub fn test(report: &mut Report) -> anyhow::Result<()> {
+    report.tests("package under Node", |counts| {
+        let tests = ["web/test/split.test.js", "web/test/tokenizer.test.js", "web/test/load.test.js"];
+        run_tests(program("node").args(["--test", "--test-reporter=spec"]).args(tests), counts)
+    })
+}
+
+/// Warnings are errors, and no path of the building machine stays in what is published.
+fn wasm_flags() -> String {
+    let home = std::env::var("CARGO_HOME").ok().or_else(|| std::env::var("HOME").ok().map(|home| format!("{home}/.cargo")));
+    let home = home.map(|home| format!(" --remap-path-prefix={home}=cargo")).unwrap_or_default();
+    format!("-Dwarnings --remap-path-prefix={}=.{home}", workspace::root().display())
+}
+
+fn same_version() -> anyhow::Result<()> {
+    let file = workspace::root().join("web/package.json");
+    let text = std::fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
+    let expected = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    if !text.contains(&expected) {
+        bail!("web/package.json must say {expected}, as the workspace's Cargo.toml does");
+    }
+    Ok(())
+}
+
+/// Prints sizes as they lie on disk and as a server would send them.
+pub fn print_sizes(files: &[&Path]) -> anyhow::Result<()> {
+    const GZIP: &str = "const z = require('node:zlib'), f = require('node:fs').readFileSync(process.argv[1]);\
+        console.log(`${f.length} bytes, ${z.gzipSync(f, {level: 9}).length} gzipped`)";
+    for file in files {
+        let sizes = first_line("node", &["-e", GZIP, &file.to_string_lossy()])
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        println!("{}: {sizes}", file.file_name().unwrap_or_default().to_string_lossy());
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! The demo page: build, and tests in a real browser.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::process::{program, run, run_tests};
+use crate::report::Report;
+use crate::{tools, workspace};
+
+/// Builds `www/dist`.
+pub fn build(report: &mut Report) -> anyhow::Result<()> {
+    report.step("page", || {
+        tools::npm_install("www")?;
+        run(program("npm").args(["run", "--silent", "build"]).current_dir(workspace::root().join("www")))
+    })
+}
+
+/// Drives the page in a headless browser.
+pub fn test(report: &mut Report, browser: &Path) -> anyhow::Result<()> {
+    report.tests("page in a browser", |counts| {
+        tools::npm_install("tests/browser")?;
+        run_tests(
+            with_browser(program("node"), browser)?.args(["--test", "--test-reporter=spec", "tests/browser/page.test.js"]),
+            counts,
+        )
+    })
+}
+
+/// Takes pictures of the page in light and dark, wide and narrow.
+pub fn screenshot(report: &mut Report, browser: &Path) -> anyhow::Result<()> {
+    report.step("screenshots", || {
+        tools::npm_install("tests/browser")?;
+        run(with_browser(program("node"), browser)?.arg("tests/browser/screenshots.js"))
+    })
+}
+
+fn with_browser(mut node: Command, browser: &Path) -> anyhow::Result<Command> {
+    let target = workspace::target()?;
+    node.env("CHROMIUM", browser).env("NATIVE", target.join("debug/native")).env("SCREENSHOTS", target.join("screenshots"));
+    Ok(node)
+}

@@ -1,0 +1,99 @@
+/** Draws a cut note: coloured sections, numbered sentences, marked placeholders, pieces if there are any. */
+import type { Piece, SplitNote } from 'clinicalbert';
+
+/** Colours in turn; style.css defines as many. */
+const COLOURS = 8;
+
+/** A stretch of the note and how it is to look. */
+interface Mark {
+  start: number;
+  end: number;
+  class: string;
+  title: string;
+}
+
+export interface Drawing {
+  note: string;
+  split: SplitNote;
+  /** The pieces of a sentence, offsets counted from its start, or `undefined` if pieces are not shown. */
+  pieces: ((sentence: string) => Piece[]) | undefined;
+  /** Called with offsets into the note when somebody asks where a sentence stands. */
+  onLocate: (start: number, end: number) => void;
+}
+
+export function render({ note, split, pieces, onLocate }: Drawing): DocumentFragment {
+  const fragment = document.createDocumentFragment();
+  const lists = split.sections.map((section, index) => {
+    const block = element('section', `cut colour-${index % COLOURS}`);
+    const heading = element('h3', section.title === null ? 'untitled' : '');
+    heading.textContent = section.title ?? 'before the first header';
+    const list = element('ol', 'sentences');
+    block.append(heading, list);
+    fragment.append(block);
+    return list;
+  });
+
+  const placeholders = split.placeholders.map(({ start, end }) => ({ start, end, class: 'placeholder', title: 'placeholder' }));
+  split.sentences.forEach((sentence, index) => {
+    const item = element('li', 'sentence');
+    const number = element('button', 'number');
+    number.type = 'button';
+    number.textContent = String(index + 1);
+    number.setAttribute('aria-label', `Show sentence ${index + 1} in the note`);
+    number.addEventListener('click', () => onLocate(sentence.start, sentence.end));
+    const text = element('span', 'text');
+    const own = placeholders.filter(({ start, end }) => start < sentence.end && end > sentence.start);
+    const shown = pieces?.(note.slice(sentence.start, sentence.end)).map((piece) => pieceMark(piece, sentence.start)) ?? [];
+    text.append(...marked(note, sentence.start, sentence.end, own, shown));
+    item.append(number, text);
+    lists[sentence.section]?.append(item);
+  });
+  return fragment;
+}
+
+function pieceMark(piece: Piece, offset: number): Mark {
+  const kind = piece.token === '[UNK]' ? 'piece unknown' : piece.token.startsWith('##') ? 'piece continued' : 'piece';
+  return { start: piece.start + offset, end: piece.end + offset, class: kind, title: `${piece.token}  ${piece.id}` };
+}
+
+/** The text from `start` to `end` with outer marks, and inner marks inside them; an inner mark is cut where an outer one begins or ends. */
+function marked(note: string, start: number, end: number, outer: Mark[], inner: Mark[]): Node[] {
+  const nodes: Node[] = [];
+  let at = start;
+  for (const mark of outer) {
+    const from = Math.max(mark.start, at);
+    const to = Math.min(mark.end, end);
+    nodes.push(...plain(note, at, from, inner), wrap('mark', mark, plain(note, from, to, inner)));
+    at = to;
+  }
+  nodes.push(...plain(note, at, end, inner));
+  return nodes;
+}
+
+function plain(note: string, start: number, end: number, marks: Mark[]): Node[] {
+  const nodes: Node[] = [];
+  let at = start;
+  for (const mark of marks) {
+    const from = Math.max(mark.start, at);
+    const to = Math.min(mark.end, end);
+    if (from >= to) continue;
+    if (from > at) nodes.push(document.createTextNode(note.slice(at, from)));
+    nodes.push(wrap('span', mark, [document.createTextNode(note.slice(from, to))]));
+    at = to;
+  }
+  if (at < end) nodes.push(document.createTextNode(note.slice(at, end)));
+  return nodes;
+}
+
+function wrap(tag: 'mark' | 'span', mark: Mark, content: Node[]): HTMLElement {
+  const node = element(tag, mark.class);
+  node.title = mark.title;
+  node.append(...content);
+  return node;
+}
+
+function element<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, className: string): HTMLElementTagNameMap[Tag] {
+  const node = document.createElement(tag);
+  if (className !== '') node.className = className;
+  return node;
+}
