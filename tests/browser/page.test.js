@@ -56,7 +56,7 @@ test('page and command line cut the sample note alike', async (context) => {
   const sections = await shown();
   assert.deepEqual(
     sections.map((section) => section.title),
-    note.sections.map((section) => section.title ?? 'before the first header'),
+    note.sections.map((section) => section.title ?? 'no header'),
   );
   assert.deepEqual(
     sections.flatMap((section) => section.sentences),
@@ -87,9 +87,18 @@ test('the policy of the ready page forbids requests even to its own server', asy
   assert.match((await opened.violations()).join(), /connect-src/);
 });
 
+test('the number of requests on the page is a real count', async () => {
+  await page.evaluate(() => {
+    const style = document.querySelector('link[rel=stylesheet]').cloneNode();
+    style.href += '?again';
+    document.head.append(style);
+  });
+  await page.waitForFunction(() => document.getElementById('requests').textContent === '1');
+});
+
 test('the page comes from its own server only', () => {
   assert.ok(server.requests.length > 0);
-  for (const request of server.requests) assert.match(request, /^GET \/(index\.html|icon\.svg|assets\/[\w.-]+)?$/);
+  for (const request of server.requests) assert.match(request, /^GET \/(index\.html|assets\/[\w.-]+)?$/);
 });
 
 test("a sentence's number selects the sentence in the note, also after emoji, by keyboard", async () => {
@@ -97,9 +106,14 @@ test("a sentence's number selects the sentence in the note, also after emoji, by
   const number = page.getByRole('button', { name: 'Show sentence 2 in the note' });
   await number.focus();
   await page.keyboard.press('Enter');
-  const selected = await page.locator('#note').evaluate((note) => note.value.slice(note.selectionStart, note.selectionEnd));
-  assert.equal(selected, 'Lungs are clear.');
+  const selection = () => page.locator('#note').evaluate((note) => note.value.slice(note.selectionStart, note.selectionEnd));
+  assert.equal(await selection(), 'Lungs are clear.');
   assert.equal(await page.evaluate(() => document.activeElement.id), 'note');
+
+  await page.click('#sample');
+  await page.locator('.number').last().click();
+  assert.match(await selection(), /^Please see your cardiologist/);
+  assert.ok((await page.locator('#note').evaluate((note) => note.scrollTop)) > 0, 'the note scrolls to the sentence');
 });
 
 test('pieces are shown with a vocabulary of the user, and a bad one is refused in words', async () => {
@@ -121,8 +135,11 @@ test('an empty note and one of 200 kB leave the page usable', async () => {
   await page.fill('#note', '');
   await page.getByText('Nothing to cut yet').waitFor();
   const note = await readFile(sample, 'utf8');
-  await page.fill('#note', note.repeat(Math.ceil(200_000 / note.length)));
-  await page.getByText(/sentences, .* cut in/).waitFor();
+  await page.locator('#note').evaluate((area, text) => {
+    area.value = text;
+    area.dispatchEvent(new Event('input'));
+  }, note.repeat(Math.ceil(200_000 / note.length)));
+  await page.getByText(/^[\d,]{5,} sections/).waitFor();
   await page.click('#sample');
   await page.getByText(/^\d\d sections/).waitFor();
   assert.deepEqual(opened.troubles, []);

@@ -35,6 +35,15 @@ export function guarded<Result>(work: () => Result): Result {
   }
 }
 
+/** A misspelt option would otherwise be ignored, and the caller would believe in rules that were never used. */
+export function requireOptions(options: object, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) throw failure('invalid-argument', 'options must be an object');
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw failure('invalid-options', `options: unknown name \`${unknown}\`, expected one of ${known.join(', ')}`);
+  }
+}
+
 export function requireString(name: string, value: unknown): asserts value is string {
   if (typeof value !== 'string') {
     throw failure('invalid-argument', `${name} must be a string, found ${value === null ? 'null' : typeof value}`);

@@ -1,4 +1,4 @@
-import { guarded, requireString } from './errors.js';
+import { guarded, requireOptions, requireString } from './errors.js';
 import { wasm } from './wasm.js';
 
 export interface SplitOptions {
@@ -45,6 +45,7 @@ export interface SplitNote {
 /** Cuts a note into sections, sentences and placeholders. */
 export async function split(note: string, options: SplitOptions = {}): Promise<SplitNote> {
   requireString('note', note);
+  requireOptions(options, ['splitter', 'sentencesBy']);
   const bindings = await wasm();
   return guarded(() => bindings.split(note, options) as SplitNote);
 }

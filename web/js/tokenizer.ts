@@ -1,5 +1,5 @@
 import type { Tokenizer as WasmTokenizer } from './clinicalbert.js';
-import { failure, guarded, requireString } from './errors.js';
+import { failure, guarded, requireOptions, requireString } from './errors.js';
 import { wasm } from './wasm.js';
 
 export interface TokenizerOptions {
@@ -28,6 +28,7 @@ export class Tokenizer {
   /** From the text of a `vocab.txt` or of a `tokenizer.json`. */
   static async load(source: string, options: TokenizerOptions = {}): Promise<Tokenizer> {
     requireString('source', source);
+    requireOptions(options, ['lowercase']);
     const bindings = await wasm();
     return new Tokenizer(guarded(() => new bindings.Tokenizer(source, options.lowercase ?? false)));
   }

@@ -16,6 +16,6 @@ test('the package names its files and needs no other package', async () => {
   const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'));
   assert.equal(manifest.dependencies, undefined);
   for (const [name, target] of Object.entries(manifest.exports['.'])) {
-    await assert.doesNotReject(readFile(new URL(`.${target}`, new URL('../package.json', import.meta.url))), name);
+    await assert.doesNotReject(readFile(new URL(`../${target}`, import.meta.url)), name);
   }
 });

@@ -48,6 +48,7 @@ test('text of any script, and halves of characters, keep their offsets', async (
 
 test('wrong arguments are refused with a code, and no part of the note is repeated', async () => {
   await assert.rejects(split(42), { code: 'invalid-argument', message: 'note must be a string, found number' });
+  await assert.rejects(split('a', { spliter: 'fixed' }), { code: 'invalid-options' });
   await assert.rejects(split('a secret', { splitter: 'best' }), (error) => {
     assert.ok(error instanceof Error);
     assert.equal(error.code, 'invalid-options');

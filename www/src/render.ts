@@ -26,7 +26,7 @@ export function render({ note, split, pieces, onLocate }: Drawing): DocumentFrag
   const lists = split.sections.map((section, index) => {
     const block = element('section', `cut colour-${index % COLOURS}`);
     const heading = element('h3', section.title === null ? 'untitled' : '');
-    heading.textContent = section.title ?? 'before the first header';
+    heading.textContent = section.title ?? 'no header';
     const list = element('ol', 'sentences');
     block.append(heading, list);
     fragment.append(block);

@@ -6,11 +6,12 @@
  */
 export function watchRequests(output: HTMLElement): void {
   let requests = 0;
+  // What was asked for to get the page ready may be reported late; it is told by when it began.
+  const ready = performance.now();
   const observer = new PerformanceObserver((list) => {
-    requests += list.getEntries().length;
+    requests += list.getEntries().filter((entry) => entry.startTime >= ready).length;
     output.textContent = String(requests);
   });
-  // Not `buffered`: what was fetched to get the page ready is not counted.
   observer.observe({ type: 'resource' });
 }
 

@@ -17,9 +17,10 @@ use std::process::ExitCode;
 use report::Report;
 
 const USAGE: &str = "\
-cargo xtask test [native|docs|web]   check everything, or one part of it, as continuous integration does
-cargo xtask web                      build the npm package (web/dist) and the page (www/dist)
-cargo xtask screenshot               build the page and write pictures of it to target/screenshots";
+cargo xtask test [native|docs|web]         check everything, or one part of it, as continuous integration does
+cargo xtask web                            build the npm package (web/dist) and the page (www/dist)
+cargo xtask screenshot                     build the page and write pictures of it to target/screenshots
+cargo xtask quality [sections|sentences]   how good the rules are, on the public data in ../shared";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
         ["test", "web"] => web(&mut report),
         ["web"] => tools::for_web(&mut report).and_then(|_| build_web(&mut report)),
         ["screenshot"] => screenshot(&mut report),
+        ["quality"] => return quality(""),
+        ["quality", what @ ("sections" | "sentences")] => return quality(what),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -42,6 +45,15 @@ fn main() -> ExitCode {
         }
     };
     report.finish(outcome)
+}
+
+/// Only the tables go to standard output.
+fn quality(what: &str) -> ExitCode {
+    let arguments = ["run", "--quiet", "-p", "xtask", "--features", "quality", "--bin", "quality", "--", what];
+    match process::cargo(&arguments).status() {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        _ => ExitCode::from(1),
+    }
 }
 
 fn build_web(report: &mut Report) -> anyhow::Result<()> {

@@ -17,7 +17,7 @@ pub fn code(report: &mut Report) -> anyhow::Result<()> {
             "--workspace",
             "--all-targets",
             "--features",
-            "xtask/bindgen",
+            "xtask/bindgen,xtask/quality",
             "--",
             "-D",
             "warnings",
