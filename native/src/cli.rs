@@ -36,6 +36,7 @@ pub struct Common {
 
 /// The commands, in the order in which data flows.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Command {
     /// Write invented notes in the shape of MIMIC's, to try everything without credentialed data
     Sample(commands::sample::Arguments),
@@ -72,7 +73,7 @@ pub fn with_google_spellings(arguments: impl Iterator<Item = OsString>) -> impl 
 /// Where notes come from and which of their columns matter; shared by every command that reads notes.
 #[derive(Debug, Clone, Default, Args)]
 pub struct NotesInput {
-    /// Notes: CSV, TSV or JSON lines (also .gz, .zst) as MIMIC distributes them or with the columns named below, text files, folders
+    /// Notes: CSV, TSV, JSON lines (also .gz, .zst) or Parquet, as MIMIC distributes them or with the columns named below, text files, folders
     /// of them, patterns such as `notes/*.csv.gz`, `-` for standard input
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub notes: Vec<PathBuf>,

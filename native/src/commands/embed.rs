@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufWriter, Write, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
@@ -189,7 +189,7 @@ fn write_jsonl(embedder: &Embedder, texts: impl Iterator<Item = Result<Text>>, o
     })
 }
 
-fn write_npy(embedder: &Embedder, texts: impl Iterator<Item = Result<Text>>, out: &PathBuf) -> Result<u64> {
+fn write_npy(embedder: &Embedder, texts: impl Iterator<Item = Result<Text>>, out: &Path) -> Result<u64> {
     let mut ids = String::new();
     let mut long = 0;
     write_file(out, |file| {

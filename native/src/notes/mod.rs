@@ -4,6 +4,7 @@
 mod columns;
 mod delimited;
 mod json_lines;
+mod parquet_file;
 mod source;
 mod text_files;
 
@@ -72,13 +73,23 @@ impl Rows {
         Arc::clone(&self.bytes_read)
     }
 
+    /// What goes before a row's number where several files are read.
+    fn prefix(&self, source: &Source) -> String {
+        if self.several { format!("{}:", source.short_name()) } else { String::new() }
+    }
+
     fn open(&self, source: &Source) -> Result<Box<dyn Iterator<Item = Result<Row>> + Send>> {
         if source.kind == Kind::Text {
             self.bytes_read.fetch_add(source.bytes, Ordering::Relaxed);
             return Ok(Box::new(text_files::row(source).into_iter()));
         }
+        if source.kind == Kind::Parquet {
+            // Its parts are read here and there; what counts is that it will be read.
+            self.bytes_read.fetch_add(source.bytes, Ordering::Relaxed);
+            return Ok(Box::new(parquet_file::ParquetFile::new(source, &self.input, self.prefix(source))?));
+        }
         let opened = source::open(source, Arc::clone(&self.bytes_read))?;
-        let prefix = if self.several { format!("{}:", source.short_name()) } else { String::new() };
+        let prefix = self.prefix(source);
         Ok(match opened.kind {
             Kind::JsonLines => Box::new(json_lines::JsonLines::new(opened, &self.input, prefix)),
             _ => Box::new(delimited::Delimited::new(opened, &self.input, prefix)?),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(super) enum Kind {
     Delimited,
     /// One JSON object a line.
     JsonLines,
+    /// Parquet.
+    Parquet,
     /// One note.
     Text,
 }
@@ -110,10 +112,7 @@ fn source(path: PathBuf, root: Option<&Path>) -> Result<Source> {
         Some("csv" | "tsv" | "tab") => Some(Kind::Delimited),
         Some("jsonl" | "ndjson" | "json") => Some(Kind::JsonLines),
         Some("txt") => Some(Kind::Text),
-        Some("parquet") => bail!(
-            "{} is Parquet, which this build does not read; write it as CSV or JSON lines (DuckDB: COPY … TO 'notes.csv')",
-            path.display()
-        ),
+        Some("parquet") => Some(Kind::Parquet),
         _ => None,
     };
     let bytes = if path == Path::new("-") { 0 } else { checked_length(&path)? };

@@ -162,8 +162,10 @@ pub fn prepare(settings: &Settings, progress: &Progress) -> Result<Summary> {
 fn finished(out: &Output, fingerprint: &str) -> Result<Option<Summary>> {
     match out {
         Output::Files(files) => {
+            // A kill may have come when some of the files were in place already.
+            let waits = WorkFolder::waits(out.anchor()?, fingerprint);
             for file in files {
-                ensure!(!file.exists(), "{} exists already: choose another name, or remove it", file.display());
+                ensure!(waits || !file.exists(), "{} exists already: choose another name, or remove it", file.display());
             }
             Ok(None)
         }

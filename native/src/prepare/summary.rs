@@ -20,7 +20,6 @@ use super::report;
 use super::work_folder::WorkFolder;
 use super::{Input, Settings};
 use crate::notes;
-use crate::whole_file::write_file;
 
 /// The result in numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -276,10 +275,16 @@ pub fn fingerprint(settings: &Settings, record: &SettingsRecord) -> Result<Strin
 /// The disk refuses.
 pub fn write(summary: &Summary, tokenizer: &WordPiece, work: &WorkFolder) -> Result<()> {
     let result = work.result();
-    let text = |name: &str, text: &str| write_file(&result.join(name), |file| Ok(file.write_all(text.as_bytes())?));
+    // Written without a detour, so that a kill leaves no temporary name in the result, which is published as a whole.
+    let text = |name: &str, text: &str| -> Result<()> {
+        let path = result.join(name);
+        let write =
+            || fs::File::create(&path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+        write().with_context(|| format!("cannot write {}", path.display()))
+    };
     let ledger = work.path().join("ledger.csv");
     if ledger.exists() {
-        fs::copy(&ledger, result.join("ledger.csv")).with_context(|| format!("cannot copy {}", ledger.display()))?;
+        fs::rename(&ledger, result.join("ledger.csv")).with_context(|| format!("cannot move {}", ledger.display()))?;
     }
     text("vocab.txt", &tokenizer.vocab_txt())?;
     text("tokenizer.json", &tokenizer.tokenizer_json()?)?;

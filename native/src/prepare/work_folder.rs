@@ -14,13 +14,17 @@ pub struct WorkFolder {
 }
 
 impl WorkFolder {
+    /// Whether a preparation with this fingerprint was interrupted.
+    pub fn waits(output: &Path, fingerprint: &str) -> bool {
+        path_beside(output).is_ok_and(|path| fs::read_to_string(path.join("fingerprint")).is_ok_and(|found| found == fingerprint))
+    }
+
     /// Opens `.<name of the output>.partial` beside the output; what another preparation left in it is dropped.
     ///
     /// # Errors
     /// The place cannot be written to, or another process is working there.
     pub fn open(output: &Path, fingerprint: &str) -> Result<Self> {
-        let name = output.file_name().with_context(|| format!("{} is no name for an output", output.display()))?;
-        let path = output.with_file_name(format!(".{}.partial", name.to_string_lossy()));
+        let path = path_beside(output)?;
         fs::create_dir_all(&path).with_context(|| format!("cannot create {}; choose another --out", path.display()))?;
         let lock_path = path.join("lock");
         let lock = File::create(&lock_path).with_context(|| format!("cannot create {}", lock_path.display()))?;
@@ -83,4 +87,9 @@ impl WorkFolder {
     pub fn remove(&self) {
         let _ = fs::remove_dir_all(&self.path);
     }
+}
+
+fn path_beside(output: &Path) -> Result<PathBuf> {
+    let name = output.file_name().with_context(|| format!("{} is no name for an output", output.display()))?;
+    Ok(output.with_file_name(format!(".{}.partial", name.to_string_lossy())))
 }
