@@ -6,11 +6,15 @@
 
 mod cli;
 mod commands;
+mod dataset;
+mod inference;
 mod mapped_file;
+mod model_folder;
 mod notes;
 mod ordered;
 mod prepare;
 mod synthetic;
+mod train;
 #[allow(dead_code, reason = "used by the commands as they land")]
 mod whole_file;
 

@@ -1,9 +1,11 @@
 //! The real `native` binary, driven as a user drives it. Build it first: `cargo build -p clinicalbert-native`.
 
+mod models;
 mod prepare;
 mod prepare_bad_input;
 mod prepare_interrupted;
 mod prepare_parts;
+mod train;
 
 use std::path::Path;
 use std::process::Output;

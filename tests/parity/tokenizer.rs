@@ -54,3 +54,37 @@ fn parity_strings_have_googles_ids_directly_and_through_an_encoder() {
         }
     }
 }
+
+#[test]
+fn encodings_are_hugging_faces() {
+    let (Some(path), Some(vocab)) =
+        (reference("data/tokenizer-parity/encode-dev.jsonl"), reference("data/vocab/bert-base-cased-vocab.txt"))
+    else {
+        return;
+    };
+    let vocab = fs::read_to_string(vocab).unwrap();
+    for (case, expected) in [(Case::Cased, "cased"), (Case::Uncased, "lower")] {
+        let word_piece = WordPiece::from_vocab(&vocab, case).unwrap();
+        for (number, row) in lines(&path).iter().enumerate() {
+            let text = row["text"].as_str().unwrap();
+            let second = row["text_pair"].as_str().filter(|second| !second.is_empty());
+            let max_length = row["max_length"].as_u64().map(|length| length as usize);
+            let encoding = word_piece.encode(text, second, max_length).unwrap();
+            let used = numbers(&row[expected]["attention_mask"]).iter().filter(|&&mask| mask == 1).count();
+            let expected = |name: &str| row[expected][name].as_array().unwrap()[..used].to_vec();
+
+            assert_eq!(Value::from(encoding.input_ids), Value::from(expected("input_ids")), "{case:?} encoding {number}");
+            assert_eq!(Value::from(encoding.token_type_ids.clone()), Value::from(expected("token_type_ids")));
+            let spans = encoding.spans.iter().zip(&encoding.token_type_ids).map(|(span, &token_type)| {
+                let text = if token_type == 0 { text } else { second.unwrap() };
+                let characters = |end: usize| text[..end].chars().count();
+                span.map_or([0, 0], |span| [characters(span.start), characters(span.end)])
+            });
+            assert_eq!(
+                spans.map(|span| Value::from(span.to_vec())).collect::<Vec<_>>(),
+                expected("offsets"),
+                "{case:?} encoding {number}"
+            );
+        }
+    }
+}

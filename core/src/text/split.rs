@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::mapped::MappedText;
 use super::sections::{Cut, cut};
 use super::sentences::sentence_spans;
-use super::{Sentence, SentenceRules, Span, SplitNote, SplitOptions, Splitter, placeholders};
+use super::{Sentence, Span, SplitNote, SplitOptions, Splitter, placeholders};
 use crate::Result;
 
 /// What becomes of the white space inside a sentence.
@@ -29,41 +29,18 @@ pub fn split_note(text: &str, options: SplitOptions) -> Result<SplitNote<'_>> {
     for Cut { section, units } in cut(text, options.splitter)? {
         let number = note.sections.len();
         for unit in &units {
-            let spans = sentence_spans(&unit.text, options.sentences_by);
-            let outer = if original && options.sentences_by == SentenceRules::OriginalRules {
-                with_original_spacing(&unit.text, &spans)
-            } else {
-                spans.clone()
-            };
-            note.sentences.extend(spans.iter().zip(outer).map(|(&span, outer)| Sentence {
-                text: spaced(unit, outer, spacing),
-                span: unit.origin(span),
+            // The original's sentences hold the white space at their ends that spaCy makes tokens of; the note's span does not.
+            let sentences = sentence_spans(&unit.text, options.sentences_by).into_iter();
+            let sentences = sentences.map(|span| (span, span.trimmed(&unit.text))).filter(|(_, visible)| !visible.is_empty());
+            note.sentences.extend(sentences.map(|(span, visible)| Sentence {
+                text: spaced(unit, span, spacing),
+                span: unit.origin(visible),
                 section: number,
             }));
         }
         note.sections.push(section);
     }
     Ok(note)
-}
-
-/// Spans of sentences as spaCy has them: white space before the first word of a segment belongs to the first sentence; between
-/// two sentences, and at the end, one single blank belongs to neither, and all other white space to the later one, or at the
-/// end to the last one.
-fn with_original_spacing(text: &str, spans: &[Span]) -> Vec<Span> {
-    let mut start = 0;
-    let starts: Vec<usize> = spans
-        .iter()
-        .map(|span| {
-            let own = start;
-            let blank = text.get(span.end..).is_some_and(|rest| rest.starts_with(' '));
-            start = span.end + usize::from(blank);
-            own
-        })
-        .collect();
-    let last = spans.last().map_or(0, |span| span.end);
-    let end = if text.get(last..) == Some(" ") { last } else { text.len() };
-    let ends = spans.iter().skip(1).zip(spans).map(|(_, span)| span.end).chain([end]);
-    starts.into_iter().zip(ends).map(|(start, end)| Span::new(start, end)).collect()
 }
 
 /// The text of a sentence on one line; borrowed where nothing has to change.
@@ -117,41 +94,43 @@ fn wide_run(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::SentenceRules;
 
-    fn texts(note: &str, splitter: Splitter) -> Vec<String> {
-        let options = SplitOptions { splitter, sentences_by: SentenceRules::default() };
-        split_note(note, options).unwrap().sentences.into_iter().map(|sentence| sentence.text.into_owned()).collect()
+    fn texts(note: &str, splitter: Splitter, sentences_by: SentenceRules) -> Vec<String> {
+        let split = split_note(note, SplitOptions { splitter, sentences_by }).unwrap();
+        split.sentences.into_iter().map(|sentence| sentence.text.into_owned()).collect()
     }
 
     #[test]
     fn sentences_stand_on_one_line_and_lead_back_to_the_note() {
-        let note = "Social History:\r\n  Lives\r\n alone\t here\r\n\r\nPLAN:  rest";
+        let note =
+            "Social History:\r\n  She lives in a small house by the sea with her\r\n husband\t of years.\r\n\r\nPLAN:  rest";
         let split = split_note(note, SplitOptions::default()).unwrap();
-        let sentences: Vec<_> = split.sentences.iter().map(|s| (s.text.as_ref(), s.span.of(note), s.section)).collect();
-        assert_eq!(
-            sentences,
-            [
-                ("Social History:", "Social History:", 0),
-                ("Lives alone here", "Lives\r\n alone\t here", 0),
-                ("PLAN: rest", "PLAN:  rest", 1)
-            ]
-        );
+        let sentences: Vec<_> = split.sentences.iter().map(|s| (s.text.as_ref(), s.span.of(note).len(), s.section)).collect();
+        let lives = "She lives in a small house by the sea with her husband of years.";
+        assert_eq!(sentences, [("Social History:", 15, 0), (lives, lives.len() + 3, 0), ("PLAN: rest", 11, 1)]);
         assert!(split.sentences.iter().all(|s| matches!(s.text, Cow::Owned(_)) == (s.text != s.span.of(note))));
     }
 
     #[test]
-    fn the_originals_segments_keep_their_spacing() {
-        assert_eq!(texts("A b  c\nd\te", Splitter::Faithful), ["A b  c d\te"]);
-        assert_eq!(texts("A b  c\nd\te", Splitter::None), ["A b c d e"]);
-        assert_eq!(texts(" A\u{a0}• b\u{2003} \u{b}c’ \r\n", Splitter::None), ["A • b c’"]);
+    fn the_originals_sentences_keep_their_spacing() {
+        let note = "seen: a b  c\n Reason: d\te -\n f g  h";
+        assert_eq!(
+            texts(note, Splitter::Faithful, SentenceRules::OriginalRules),
+            ["seen: a b  c", " Reason: d\te -", "  f g  h"],
+            "as written by the original's mechanics"
+        );
+        assert_eq!(texts(note, Splitter::None, SentenceRules::OriginalRules), ["seen: a b c Reason: d e -", "f g h"]);
+        let split =
+            split_note(note, SplitOptions { splitter: Splitter::Faithful, sentences_by: SentenceRules::OriginalRules }).unwrap();
+        assert_eq!(split.sentences[2].span.of(note), "f g  h");
     }
 
     #[test]
-    fn original_sentences_keep_the_white_space_that_spacy_gives_them() {
-        let text = " \n a. B -\n c  d ";
-        let spans = [Span::new(3, 5), Span::new(6, 9), Span::new(11, 15)];
-        let outer: Vec<&str> = with_original_spacing(text, &spans).into_iter().map(|span| span.of(text)).collect();
-        assert_eq!(outer, [" \n a.", "B -", "\n c  d"].map(|s| s));
-        assert!(with_original_spacing("", &[]).is_empty());
+    fn white_space_of_any_script_collapses() {
+        assert_eq!(collapsed(" A\u{a0}• b\u{2003} \u{b}c’ \r\n").as_deref(), Some("A • b c’"));
+        assert_eq!(collapsed("A • b c’ é"), None);
+        assert_eq!(collapsed(" a b"), Some("a b".to_owned()));
+        assert_eq!(collapsed(""), None);
     }
 }

@@ -4,11 +4,13 @@
 //! word; a `tokenizer.json` gives the rules that it names. Preparation runs texts through an [`Encoder`], which remembers words.
 
 mod encoder;
+mod encoding;
 mod google;
 mod train;
 mod vocabulary;
 
 pub use encoder::Encoder;
+pub use encoding::Encoding;
 pub use train::{Training, train_vocabulary};
 
 use tokenizers::{

@@ -48,6 +48,17 @@ fn special_tokens_in_running_text_are_words_but_can_be_asked_for() {
 }
 
 #[test]
+fn an_encoding_has_special_tokens_types_and_spans() {
+    let word_piece = word_piece(Case::Cased);
+    let encoding = word_piece.encode("no pain", Some("Painful."), Some(7)).unwrap();
+    assert_eq!(encoding.input_ids, [2, 8, 5, 3, 6, 7, 3]);
+    assert_eq!(encoding.token_type_ids, [0, 0, 0, 0, 1, 1, 1]);
+    assert_eq!(encoding.spans[2], Some(Span::new(3, 7)));
+    assert!(encoding.is_truncated && encoding.spans[0].is_none());
+    assert!(word_piece.encode("no", None, Some(1)).is_err());
+}
+
+#[test]
 fn windows_lines_repeated_entries_and_a_missing_last_newline_are_read_as_python_reads_them() {
     let vocab = format!("{}no\r\nlast", VOCAB.replace('\n', "\r\n"));
     let word_piece = WordPiece::from_vocab(&vocab, Case::Cased).unwrap();

@@ -27,6 +27,10 @@ pub enum Answer {
 /// Whatever the command could not do, as one line.
 pub fn run(cli: Cli) -> anyhow::Result<Answer> {
     let common = &cli.common;
+    if let Some(threads) = common.threads {
+        // The tensor library and every other user of rayon share this pool.
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    }
     match cli.command {
         Command::Sample(arguments) => sample::run(&arguments, common),
         Command::Vocab(arguments) => vocab::run(&arguments, common),

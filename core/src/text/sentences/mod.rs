@@ -42,7 +42,13 @@ mod tests {
 
     #[test]
     fn abbreviations_end_a_sentence_where_the_next_word_opens_one() {
-        assert_split(&["Lasix 40 mg q.d.", "She takes DM, HTN meds, etc.", "The rest is at Briggs & Co.", "It is well."]);
+        assert_split(&[
+            "Lasix 40 mg p.o. q.d.",
+            "Zocor 5 days of p.o. Levaquin.",
+            "She takes DM, HTN meds, etc.",
+            "The rest is at Briggs & Co.",
+            "It is well.",
+        ]);
         assert_split(&["By Smith et al.", "This was shown in hepatitis C.", "We left at 6 P.M.", "Dr. Jones stayed."]);
     }
 

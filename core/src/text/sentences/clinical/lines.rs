@@ -24,6 +24,8 @@ struct Line<'text> {
     text: &'text str,
     /// In characters, indent included, a placeholder counting [`PLACEHOLDER_WIDTH`].
     width: usize,
+    /// In characters, indent included, as it stands.
+    columns: usize,
 }
 
 /// Calls `emit` for each run of lines that belong together, white space at both ends excluded.
@@ -37,7 +39,8 @@ pub(super) fn each_run(text: &str, mut emit: impl FnMut(Span)) {
             each_run_of_paragraph(&paragraph, &mut emit);
             paragraph.clear();
         } else {
-            paragraph.push(Line { span, text: span.of(text), width: width(Span::new(start, span.end).of(text)) });
+            let line = Span::new(start, span.end).of(text);
+            paragraph.push(Line { span, text: span.of(text), width: width(line), columns: characters(line) });
         }
         start = end + 1;
     }
@@ -52,7 +55,10 @@ fn each_run_of_paragraph(lines: &[Line], emit: &mut impl FnMut(Span)) {
     for (line, next) in lines.iter().zip(lines.iter().skip(1)) {
         let next_item = Enumerator::at(next.text);
         let continues_list = item.zip(next_item).is_some_and(|(item, next)| item.is_followed_by(next));
-        if continues_list || !runs_on(line, next, next_item.is_some(), longest) {
+        // A letter out of order is a word or an initial: `q. p.m.`, `E. coli`.
+        let is_item = next_item.is_some_and(|item| !item.is_letter || item.value == 1);
+        let splits_placeholder = has_open_placeholder(line.text) && next.text.contains("**]");
+        if !splits_placeholder && (continues_list || !runs_on(line, next, is_item, longest)) {
             emit(run);
             run = next.span;
             item = next_item.or(item);
@@ -78,7 +84,8 @@ fn runs_on(line: &Line, next: &Line, is_item: bool, longest: usize) -> bool {
     }
     let first_word = next.text.split(char::is_whitespace).next().unwrap_or("");
     let is_wrapped = WRAP_WIDTHS.contains(&longest);
-    let is_full = is_wrapped && line.width + 1 + width(first_word) > longest.max(*WRAP_WIDTHS.start() + 4);
+    // The wrapping saw a line with placeholders either as it stands or with names and dates in their places.
+    let is_full = is_wrapped && line.width.max(line.columns) + 1 + width(first_word) > longest.max(*WRAP_WIDTHS.start() + 4);
     if begins_with_label(next.text) && !(is_full && is_open) {
         return false;
     }
@@ -86,6 +93,11 @@ fn runs_on(line: &Line, next: &Line, is_item: bool, longest: usize) -> bool {
         return is_wrapped || line.width >= SHORT_LINE;
     }
     is_full
+}
+
+/// Whether a placeholder that opens in the line does not close in it.
+fn has_open_placeholder(line: &str) -> bool {
+    line.rsplit_once("[**").is_some_and(|(_, inside)| !inside.contains("**]"))
 }
 
 /// Columns of a line.

@@ -24,20 +24,8 @@ pub(super) fn split(text: &str, run: Span, spans: &mut Vec<Span>) {
 
 /// Bytes at which [`Prose::look`] has something to decide; 0xE2 leads `…` and the bullets.
 const fn is_trigger(byte: u8) -> bool {
-    TRIGGERS[byte as usize]
+    matches!(byte, b'.' | b'!' | b'?' | b')' | b'[' | b']' | 0xE2)
 }
-
-#[allow(clippy::indexing_slicing, reason = "a table of 256 entries, filled at compile time")]
-const TRIGGERS: [bool; 256] = {
-    let mut table = [false; 256];
-    let signs = b".!?)[]\xe2";
-    let mut at = 0;
-    while at < signs.len() {
-        table[signs[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
 
 struct Prose<'text, 'spans> {
     text: &'text str,
@@ -265,13 +253,7 @@ impl<'text> Prose<'text, '_> {
             Some("") if last.is_ascii_alphabetic() => return self.ends_after_letter(at, word, opening),
             _ if last.is_ascii_digit() && is_glued_marker(word) => return false,
             _ if last.is_ascii_digit() => Point::Ends,
-            _ if is_acronym(word) && point_after(word) == Point::Ends => {
-                if word.starts_with(char::is_uppercase) {
-                    Point::Names
-                } else {
-                    Point::Shortens
-                }
-            }
+            _ if is_acronym(word) && point_after(word) == Point::Ends => self.point_after_acronym(at, word),
             _ => point_after(word),
         };
         let opens = matches!(opening, Opening::Capital(next) if opens_sentence(next));
@@ -290,6 +272,16 @@ impl<'text> Prose<'text, '_> {
                 _ => true,
             },
         }
+    }
+
+    /// `q.d.` closes an order where it follows a dose (`40 mg p.o. q.d. Lasix …`), else a name may follow: `p.o. Lasix`, `U.S. Navy`.
+    fn point_after_acronym(&self, at: usize, acronym: &str) -> Point {
+        let before = self.slice(self.start, at - acronym.len()).trim_end();
+        let previous = word_before(self.text, self.start, self.start + before.len()).trim_end_matches('.');
+        let is_dose = is_acronym(previous)
+            || previous.bytes().any(|byte| byte.is_ascii_digit())
+            || point_after(previous) == Point::Shortens;
+        if acronym.starts_with(char::is_lowercase) && is_dose { Point::Shortens } else { Point::Names }
     }
 
     /// Whether the point at `at` belongs to the enumerator with which the sentence starts.

@@ -95,6 +95,7 @@ mod tests {
     #[test]
     fn the_bullet_dash_ends_the_sentence_before_it() {
         assert_eq!(sentences("- foo bar\n- baz"), ["-", "foo bar\n- baz"]);
+        assert_eq!(sentences("a - - b c d"), ["a - -", "b c d"]);
     }
 
     #[test]
