@@ -49,8 +49,7 @@ fn main() -> ExitCode {
 
 /// Only the tables go to standard output.
 fn quality(what: &str) -> ExitCode {
-    let arguments = ["run", "--quiet", "-p", "xtask", "--features", "quality", "--bin", "quality", "--", what];
-    match process::cargo(&arguments).status() {
+    match process::cargo(&format!("run --quiet -p xtask --features quality --bin quality -- {what}")).status() {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         _ => ExitCode::from(1),
     }

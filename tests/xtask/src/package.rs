@@ -14,12 +14,11 @@ pub fn build(report: &mut Report) -> anyhow::Result<()> {
     let dist = workspace::root().join("web/dist");
     report.step("npm package has the workspace's version", same_version)?;
     report.step("wasm", || {
-        let arguments =
-            ["build", "--quiet", "-p", "clinicalbert-web", "--target", "wasm32-unknown-unknown", "--profile", "wasm-release"];
-        run(cargo(&arguments).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", wasm_flags()))
+        let build = "build -p clinicalbert-web --target wasm32-unknown-unknown --profile wasm-release";
+        run(cargo(build).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", wasm_flags()))
     })?;
     report.step("wasm-bindgen", || {
-        run(&mut cargo(&["build", "--quiet", "-p", "xtask", "--features", "bindgen", "--bin", "bindgen", "--profile", "tools"]))?;
+        run(&mut cargo("build -p xtask --features bindgen --bin bindgen --profile tools"))?;
         if dist.exists() {
             std::fs::remove_dir_all(&dist).with_context(|| format!("{}", dist.display()))?;
         }

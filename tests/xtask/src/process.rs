@@ -17,10 +17,10 @@ pub fn program(name: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The cargo that runs this program.
-pub fn cargo(arguments: &[&str]) -> Command {
+/// The cargo that runs this program; `arguments` as they are typed, parted by blanks.
+pub fn cargo(arguments: &str) -> Command {
     let mut command = program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments);
+    command.args(arguments.split_whitespace());
     command
 }
 

@@ -9,33 +9,23 @@ use crate::tools;
 /// Format, lints, features, build and tests.
 pub fn code(report: &mut Report) -> anyhow::Result<()> {
     tools::for_rust(report)?;
-    report.step("format", || run(&mut cargo(&["fmt", "--all", "--check"])))?;
+    report.step("format", || run(&mut cargo("fmt --all --check")))?;
     report.step("lints", || {
-        run(&mut cargo(&[
-            "clippy",
-            "--quiet",
-            "--workspace",
-            "--all-targets",
-            "--features",
-            "xtask/bindgen,xtask/quality",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        run(&mut cargo("clippy --workspace --all-targets --features xtask/bindgen,xtask/quality -- -D warnings"))
     })?;
     report.step("each feature of core alone", || {
-        [&[][..], &["--features", "tokenizer"], &["--features", "candle"]].into_iter().try_for_each(|features| {
-            run(cargo(&["check", "--quiet", "-p", "clinicalbert-core"]).args(features).env("RUSTFLAGS", "-D warnings"))
-        })
+        ["", "--features tokenizer", "--features candle"]
+            .into_iter()
+            .try_for_each(|features| run(&mut cargo(&format!("clippy -p clinicalbert-core {features} -- -D warnings"))))
     })?;
     // With all targets, because only then are features chosen as they are for the tests; the command-line tests run `native`.
-    report.step("build", || run(&mut cargo(&["build", "--quiet", "--workspace", "--all-targets"])))?;
+    report.step("build", || run(&mut cargo("build --workspace --all-targets")))?;
     report.tests("tests", |counts| {
         let nextest = first_line("cargo", &["nextest", "--version"]).is_some();
-        let runner: &[&str] = if nextest {
-            &["nextest", "run", "--workspace", "--no-fail-fast", "--status-level", "fail", "--no-tests", "pass"]
+        let runner = if nextest {
+            "nextest run --workspace --no-fail-fast --status-level fail"
         } else {
-            &["test", "--quiet", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]
+            "test --quiet --workspace --lib --bins --tests --no-fail-fast"
         };
         run_tests(&mut cargo(runner), counts)
     })
@@ -44,10 +34,8 @@ pub fn code(report: &mut Report) -> anyhow::Result<()> {
 /// The API documentation and the examples in it.
 pub fn docs(report: &mut Report) -> anyhow::Result<()> {
     tools::for_rust(report)?;
-    report.step("documentation", || {
-        run(cargo(&["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
-    })?;
+    report.step("documentation", || run(cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings")))?;
     report.tests("examples in the documentation", |counts| {
-        run_tests(&mut cargo(&["test", "--quiet", "--workspace", "--doc", "--no-fail-fast"]), counts)
+        run_tests(&mut cargo("test --quiet --workspace --doc --no-fail-fast"), counts)
     })
 }
