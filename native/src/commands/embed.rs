@@ -201,7 +201,7 @@ fn write_npy(embedder: &Embedder, texts: impl Iterator<Item = Result<Text>>, out
         })?;
         Ok(npy.finish()?)
     })?;
-    let mut name = out.clone().into_os_string();
+    let mut name = out.to_path_buf().into_os_string();
     name.push(".ids");
     fs::write(&name, ids).with_context(|| format!("cannot write {}", name.display()))?;
     Ok(long)

@@ -134,11 +134,12 @@ fn weights(path: &Path) -> Result<Report> {
 fn examples(path: &Path) -> Result<Report> {
     let data = Dataset::open(path)?;
     let shape = data.shape();
-    let mut report = Report::new();
-    report.push(("data".into(), json!(path)));
-    report.push(("examples".into(), json!(data.len())));
-    report.push(("max_seq_length".into(), json!(shape.max_seq_length)));
-    report.push(("max_predictions_per_seq".into(), json!(shape.max_predictions_per_seq)));
+    let mut report: Report = vec![
+        ("data".into(), json!(path)),
+        ("examples".into(), json!(data.len())),
+        ("max_seq_length".into(), json!(shape.max_seq_length)),
+        ("max_predictions_per_seq".into(), json!(shape.max_predictions_per_seq)),
+    ];
     let name = |file: &Path| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let files: Map<String, Value> = data.files().map(|(file, count)| (name(file), json!(count))).collect();
     report.push(("files".into(), Value::Object(files)));
