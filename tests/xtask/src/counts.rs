@@ -18,8 +18,8 @@ impl Counts {
     /// node --test      ℹ pass 3     and     ℹ fail 1
     /// ```
     pub fn read(&mut self, line: &str) {
-        let line = line.trim();
-        if line.starts_with("test result: ") || line.starts_with("Summary [") {
+        // Nextest indents what a failed test printed, and that has a `test result:` of its own.
+        if line.starts_with("test result: ") || line.trim_start().starts_with("Summary [") {
             self.passed += before(line, "passed");
             self.failed += before(line, "failed") + before(line, "timed");
         } else if let Some(number) = line.strip_prefix("ℹ pass ") {
@@ -57,6 +57,12 @@ mod tests {
             test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s\n\
             test result: ok. 12 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 1.50s\n";
         assert_eq!(counted(output), (15, 1));
+    }
+
+    #[test]
+    fn the_summary_of_nextest_counts_and_not_what_a_failed_test_printed() {
+        let failed = "        FAIL [   0.1s] a::b\n    test result: FAILED. 0 passed; 1 failed; 0 ignored\n";
+        assert_eq!(counted(&format!("{failed}     Summary [   0.012s] 4 tests run: 3 passed, 1 failed, 0 skipped")), (3, 1));
     }
 
     #[test]
