@@ -29,7 +29,8 @@ impl ParquetFile {
     pub fn new(source: &Source, input: &NotesInput, prefix: String) -> Result<Self> {
         let name = source.short_name();
         let file = File::open(&source.path).with_context(|| format!("cannot open {}", source.path.display()))?;
-        let reader = SerializedFileReader::new(file).with_context(|| format!("{name} is no Parquet file, or was cut; fetch it again"))?;
+        let reader =
+            SerializedFileReader::new(file).with_context(|| format!("{name} is no Parquet file, or was cut; fetch it again"))?;
         let metadata = reader.metadata().file_metadata();
         ensure!(metadata.num_rows() > 0, "{name} has no rows; expected notes");
         let fields = metadata.schema().get_fields();
@@ -45,7 +46,12 @@ impl Iterator for ParquetFile {
     fn next(&mut self) -> Option<Self::Item> {
         let row = self.rows.next()?;
         self.number += 1;
-        let place = || format!("{}, row {}: cannot be read (Zstandard and LZ4 are not supported: write it with snappy)", self.name, self.number);
+        let place = || {
+            format!(
+                "{}, row {}: cannot be read (Zstandard and LZ4 are not supported: write it with snappy)",
+                self.name, self.number
+            )
+        };
         let row = match row.with_context(place) {
             Ok(row) => row,
             Err(error) => return Some(Err(error)),
@@ -90,7 +96,10 @@ mod tests {
         column.typed::<ByteArrayType>().write_batch(&[ByteArray::from("ECG"), ByteArray::from("Echo")], None, None).unwrap();
         column.close().unwrap();
         let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<ByteArrayType>().write_batch(&[ByteArray::from("Sinus rhythm.\nNo change.")], Some(&[1, 0]), None).unwrap();
+        column
+            .typed::<ByteArrayType>()
+            .write_batch(&[ByteArray::from("Sinus rhythm.\nNo change.")], Some(&[1, 0]), None)
+            .unwrap();
         column.close().unwrap();
         group.close().unwrap();
         file.close().unwrap();
@@ -101,7 +110,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notes.parquet");
         write(&path);
-        let rows: Vec<Row> = open(&NotesInput { notes: vec![path], ..NotesInput::default() }).unwrap().map(Result::unwrap).collect();
+        let rows: Vec<Row> =
+            open(&NotesInput { notes: vec![path], ..NotesInput::default() }).unwrap().map(Result::unwrap).collect();
         let row = |id: &str, category: &str, text: &str| Row {
             id: id.into(),
             patient: None,
