@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use clinicalbert_core::examples;
 use clinicalbert_core::text::{SentenceRules, SplitOptions, Splitter};
@@ -124,6 +124,9 @@ fn part(text: &str) -> Result<(u64, u64), String> {
     }
 }
 
+/// Exit status of a program that Ctrl-C ended, by the shells' convention: 128 + SIGINT.
+const INTERRUPTED: i32 = 130;
+
 /// Runs the command.
 ///
 /// # Errors
@@ -132,6 +135,12 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     if let [first, second] = arguments.compare.as_slice() {
         return tell(&prepare::compare(first, second)?, common);
     }
+    // Whatever is done at that moment, the work folder is fit to go on from: Ctrl-C may end the process at once.
+    ctrlc::set_handler(|| {
+        eprintln!("stopped; the same command goes on from here");
+        std::process::exit(INTERRUPTED);
+    })
+    .context("cannot listen for Ctrl-C")?;
     let summary = match (arguments.merge.as_slice(), &arguments.out) {
         ([], _) => prepare::prepare(&settings(arguments, common)?, &Progress { quiet: common.quiet })?,
         (_, None) => bail!("no place for the result is given: name a folder with --out DIR"),
@@ -245,7 +254,7 @@ fn table(summary: &Summary) -> String {
     let mut text: String = lines.iter().map(|(name, count)| format!("{name:<26}{count:>14}\n")).collect();
     text.push_str(&format!("{:<26}{:>14}\n", "case", summary.settings.case));
     for stage in &summary.stages {
-        text.push_str(&format!("{:<26}{:>12.1} s\n", format!("time, {}", stage.name), stage.seconds));
+        text.push_str(&format!("{:<26}{:>12.2} s\n", format!("time, {}", stage.name), stage.seconds));
     }
     text
 }
