@@ -4,13 +4,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use clinicalbert_core::examples;
-use clinicalbert_core::text::{SentenceRules, SplitOptions, Splitter};
 use clinicalbert_core::tokenizer::Case;
 
 use super::Answer;
-use crate::cli::{Common, NotesInput};
+use crate::cli::{Common, NotesInput, SplitFlags};
 use crate::prepare::{self, Comparison, Input, Key, Output, Progress, Settings, Summary};
 
 /// Flags. Names and meaning of the example settings are Google's; the defaults are the Bio_ClinicalBERT model card's.
@@ -30,12 +29,8 @@ pub struct Arguments {
     /// TFRecord files for the examples, and nothing else (as Google's program has it)
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     output_file: Vec<PathBuf>,
-    /// Rules that cut notes into sections
-    #[arg(long, value_enum, default_value = "clinical")]
-    splitter: SplitterName,
-    /// Rules that find sentences
-    #[arg(long, value_enum, default_value = "rules")]
-    sentences_by: SentenceRulesName,
+    #[command(flatten)]
+    split: SplitFlags,
     /// Tokens of an example
     #[arg(long, default_value_t = 128, value_name = "N", help_heading = "Examples")]
     max_seq_length: usize,
@@ -81,28 +76,6 @@ pub struct Arguments {
     /// Rows between points to go on from
     #[arg(long, default_value_t = 20_000, hide = true)]
     checkpoint_every: u64,
-}
-
-/// `--splitter`.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SplitterName {
-    /// Ours: the original's bugs mended, MIMIC-IV's `___`, indented and inline headers
-    Clinical,
-    /// The published rules with their authors' own two fixes
-    Fixed,
-    /// The published rules with all their bugs, lost notes included
-    Faithful,
-    /// The whole note is one section
-    None,
-}
-
-/// `--sentences-by`.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SentenceRulesName {
-    /// Ours, made for clinical text
-    Rules,
-    /// The rule component of the original
-    OriginalRules,
 }
 
 /// Booleans as Python's flag libraries write them.
@@ -199,18 +172,7 @@ fn settings(arguments: &Arguments, common: &Common) -> Result<Settings> {
         vocab,
         case: arguments.do_lower_case.map(|lower| if lower { Case::Uncased } else { Case::Cased }),
         out,
-        split: SplitOptions {
-            splitter: match arguments.splitter {
-                SplitterName::Clinical => Splitter::Clinical,
-                SplitterName::Fixed => Splitter::Fixed,
-                SplitterName::Faithful => Splitter::Faithful,
-                SplitterName::None => Splitter::None,
-            },
-            sentences_by: match arguments.sentences_by {
-                SentenceRulesName::Rules => SentenceRules::Rules,
-                SentenceRulesName::OriginalRules => SentenceRules::OriginalRules,
-            },
-        },
+        split: arguments.split.options(),
         examples: examples::Settings {
             max_seq_length: arguments.max_seq_length,
             max_predictions_per_seq: arguments.max_predictions_per_seq,
