@@ -32,12 +32,7 @@ fn main() -> Result<()> {
         let start = Instant::now();
         let report = trainer.step(&batch, step, 1e-4)?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
-        eprintln!(
-            "{step}: {:.0} ms, loss {:.6}, norm {:.6}",
-            times.last().copied().unwrap_or_default(),
-            report.loss,
-            report.grad_norm
-        );
+        eprintln!("{step}: {:.0} ms, loss {}, norm {}", times.last().copied().unwrap_or_default(), report.loss, report.grad_norm);
     }
     times.sort_by(f64::total_cmp);
     let at = |share: usize| times.get(times.len() * share / 4).or(times.last()).copied().unwrap_or_default();

@@ -45,7 +45,7 @@ pub enum Command {
     /// Show a note's sections and sentences with their offsets
     Split(commands::split::Arguments),
     /// Turn notes into masked pretraining examples (TFRecord) and a ledger of every row
-    Prepare(commands::prepare::Arguments),
+    Prepare(Box<commands::prepare::Arguments>),
     /// Pretrain BERT (MLM + NSP); with no other argument, a small one on invented notes
     Train(commands::train::Arguments),
     /// Held-out MLM and NSP loss and accuracy of a model

@@ -38,6 +38,8 @@ where
     let from_reader = &Mutex::new(from_reader);
     let (start, work) = (&start, &work);
     thread::scope(|scope| {
+        // Owned here, so that giving up lets go of the reader, which may be waiting for a ticket.
+        let give_ticket = give_ticket;
         let refused = to_taker.clone();
         scope.spawn(move || {
             for (number, item) in items.enumerate() {

@@ -8,7 +8,7 @@
 
 use super::{
     backend::Dropout,
-    philox::{key, philox},
+    philox::{key, philox, philox_run},
 };
 use crate::{Error, Result};
 
@@ -42,6 +42,7 @@ impl DropoutKey {
     }
 
     /// What each element is multiplied by: 0, or `1 / (1 − p)`. `first` is the number of the first element.
+    #[inline(always)]
     pub fn multipliers(&self, dropout: Dropout, first: usize, out: &mut [f32]) {
         let (threshold, scale) = (threshold(dropout.probability), scale(dropout.probability));
         let value = |word: u32| if word >= threshold { scale } else { 0.0 };
@@ -50,10 +51,16 @@ impl DropoutKey {
         for (element, word) in before.iter_mut().zip(words.into_iter().skip(first % 4)) {
             *element = value(word);
         }
-        for (block, elements) in (first.div_ceil(4)..).zip(rest.chunks_mut(4)) {
-            for (element, word) in elements.iter_mut().zip(self.words(dropout.site, block as u32)) {
-                *element = value(word);
+        let first_block = first.div_ceil(4);
+        for (run, elements) in rest.chunks_mut(64).enumerate() {
+            let block = (first_block + 16 * run) as u32;
+            let words = philox_run(block, [dropout.site, self.step, self.micro_batch], key(self.seed));
+            let mut whole = [0.0; 64];
+            let [w0, w1, w2, w3] = words;
+            for ((((four, w0), w1), w2), w3) in whole.as_chunks_mut::<4>().0.iter_mut().zip(w0).zip(w1).zip(w2).zip(w3) {
+                *four = [value(w0), value(w1), value(w2), value(w3)];
             }
+            elements.iter_mut().zip(whole).for_each(|(element, value)| *element = value);
         }
     }
 }
@@ -93,8 +100,12 @@ mod tests {
     #[test]
     fn a_part_of_the_mask_equals_that_part_of_the_whole() {
         let whole = mask(KEY, TENTH, 0, 64);
+        for (element, value) in whole.iter().enumerate() {
+            let kept = KEY.words(3, element as u32 / 4)[element % 4] >= 429_496_736;
+            assert_eq!(*value != 0.0, kept);
+        }
         for first in 0..9 {
-            for count in 0..9 {
+            for count in (0..9).chain(50..55) {
                 assert_eq!(mask(KEY, TENTH, first, count), whole[first..first + count]);
             }
         }

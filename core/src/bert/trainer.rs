@@ -6,7 +6,8 @@ use candle_core::{Device, Tensor, Var};
 
 use super::{
     Backend, Batch, Candle, Config, DropoutKey, EvaluationSums, Graph, Heads, MaskedSlots, NormRule, Parameter,
-    PretrainingLosses, Slices, Targets, UpdateSettings, Weights, clip_scale, fused_shape, parameters::check, square_sum,
+    PretrainingLosses, Slices, Targets, UpdateSettings, Weights, candle::with_values, clip_scale, fused_shape, parameters::check,
+    square_sum,
 };
 use crate::{
     Error, Result,
@@ -180,7 +181,7 @@ impl Trainer {
         let mut tensors = Vec::new();
         for (index, (batch, slots)) in micro_batches.iter().enumerate() {
             let backend = Candle {
-                dropout: Some(DropoutKey::new(self.seed, step, index)?),
+                training: Some(DropoutKey::new(self.seed, step, index)?),
                 word_gradient_square: (self.settings.norm_rule == NormRule::Original).then(|| row_squares.clone()),
             };
             let targets = Targets::upload(&backend, slots, mlm_weight + MLM_DIVISOR_EPSILON, rows)?;
@@ -210,8 +211,7 @@ impl Trainer {
 
     /// Global norm; `row_square` stands for the word embeddings under the original's rule. They come first in the table.
     fn norm(&self, gradients: &[Tensor], row_square: f64) -> Result<f64> {
-        let mut squares =
-            gradients.iter().map(|gradient| Ok(square_sum(&gradient.flatten_all()?.to_vec1()?))).collect::<Result<Vec<_>>>()?;
+        let mut squares = gradients.iter().map(|gradient| Ok(with_values(gradient, square_sum)?)).collect::<Result<Vec<_>>>()?;
         if let (NormRule::Original, Some(word)) = (self.settings.norm_rule, squares.first_mut()) {
             *word = row_square;
         }
@@ -232,7 +232,7 @@ impl Slot {
         let mut weights = self.values()?;
         let decayed = self.parameters.iter().any(|parameter| parameter.decayed);
         let slices = Slices { weights: &mut weights, first: &mut self.first, second: &mut self.second };
-        settings.update(slices, &gradient.flatten_all()?.to_vec1()?, scale, rate, decayed);
+        with_values(gradient, |gradient| settings.update(slices, gradient, scale, rate, decayed))?;
         Ok(self.variable.set(&Tensor::from_vec(weights, self.variable.shape(), &Device::Cpu)?)?)
     }
 

@@ -3,14 +3,13 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
-use clap::{Args, ValueEnum};
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
 use clinicalbert_core::examples;
-use clinicalbert_core::text::{SentenceRules, SplitOptions, Splitter};
 use clinicalbert_core::tokenizer::Case;
 
 use super::Answer;
-use crate::cli::{Common, NotesInput};
+use crate::cli::{Common, NotesInput, SplitFlags};
 use crate::prepare::{self, Comparison, Input, Key, Output, Progress, Settings, Summary};
 
 /// Flags. Names and meaning of the example settings are Google's; the defaults are the Bio_ClinicalBERT model card's.
@@ -30,12 +29,8 @@ pub struct Arguments {
     /// TFRecord files for the examples, and nothing else (as Google's program has it)
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     output_file: Vec<PathBuf>,
-    /// Rules that cut notes into sections
-    #[arg(long, value_enum, default_value = "clinical")]
-    splitter: SplitterName,
-    /// Rules that find sentences
-    #[arg(long, value_enum, default_value = "rules")]
-    sentences_by: SentenceRulesName,
+    #[command(flatten)]
+    split: SplitFlags,
     /// Tokens of an example
     #[arg(long, default_value_t = 128, value_name = "N", help_heading = "Examples")]
     max_seq_length: usize,
@@ -83,28 +78,6 @@ pub struct Arguments {
     checkpoint_every: u64,
 }
 
-/// `--splitter`.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SplitterName {
-    /// Ours: the original's bugs mended, MIMIC-IV's `___`, indented and inline headers
-    Clinical,
-    /// The published rules with their authors' own two fixes
-    Fixed,
-    /// The published rules with all their bugs, lost notes included
-    Faithful,
-    /// The whole note is one section
-    None,
-}
-
-/// `--sentences-by`.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SentenceRulesName {
-    /// Ours, made for clinical text
-    Rules,
-    /// The rule component of the original
-    OriginalRules,
-}
-
 /// Booleans as Python's flag libraries write them.
 fn truth(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
@@ -124,6 +97,9 @@ fn part(text: &str) -> Result<(u64, u64), String> {
     }
 }
 
+/// Exit status of a program that Ctrl-C ended, by the shells' convention: 128 + SIGINT.
+const INTERRUPTED: i32 = 130;
+
 /// Runs the command.
 ///
 /// # Errors
@@ -132,6 +108,12 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     if let [first, second] = arguments.compare.as_slice() {
         return tell(&prepare::compare(first, second)?, common);
     }
+    // Whatever is done at that moment, the work folder is fit to go on from: Ctrl-C may end the process at once.
+    ctrlc::set_handler(|| {
+        eprintln!("stopped; the same command goes on from here");
+        std::process::exit(INTERRUPTED);
+    })
+    .context("cannot listen for Ctrl-C")?;
     let summary = match (arguments.merge.as_slice(), &arguments.out) {
         ([], _) => prepare::prepare(&settings(arguments, common)?, &Progress { quiet: common.quiet })?,
         (_, None) => bail!("no place for the result is given: name a folder with --out DIR"),
@@ -190,18 +172,7 @@ fn settings(arguments: &Arguments, common: &Common) -> Result<Settings> {
         vocab,
         case: arguments.do_lower_case.map(|lower| if lower { Case::Uncased } else { Case::Cased }),
         out,
-        split: SplitOptions {
-            splitter: match arguments.splitter {
-                SplitterName::Clinical => Splitter::Clinical,
-                SplitterName::Fixed => Splitter::Fixed,
-                SplitterName::Faithful => Splitter::Faithful,
-                SplitterName::None => Splitter::None,
-            },
-            sentences_by: match arguments.sentences_by {
-                SentenceRulesName::Rules => SentenceRules::Rules,
-                SentenceRulesName::OriginalRules => SentenceRules::OriginalRules,
-            },
-        },
+        split: arguments.split.options(),
         examples: examples::Settings {
             max_seq_length: arguments.max_seq_length,
             max_predictions_per_seq: arguments.max_predictions_per_seq,
@@ -245,7 +216,7 @@ fn table(summary: &Summary) -> String {
     let mut text: String = lines.iter().map(|(name, count)| format!("{name:<26}{count:>14}\n")).collect();
     text.push_str(&format!("{:<26}{:>14}\n", "case", summary.settings.case));
     for stage in &summary.stages {
-        text.push_str(&format!("{:<26}{:>12.1} s\n", format!("time, {}", stage.name), stage.seconds));
+        text.push_str(&format!("{:<26}{:>12.2} s\n", format!("time, {}", stage.name), stage.seconds));
     }
     text
 }

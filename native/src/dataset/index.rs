@@ -14,7 +14,8 @@ use clinicalbert_core::examples::tfrecord;
 
 use super::read_at;
 
-const MAGIC: &[u8; 8] = b"CBINDEX1";
+/// First bytes of a sidecar.
+pub const MAGIC: &[u8; 8] = b"CBINDEX1";
 const HEADER: u64 = 16;
 
 /// Offsets of the records of one file. They stay on disk when a sidecar holds them: a large corpus has tens of millions.
@@ -34,7 +35,7 @@ pub enum Offsets {
 }
 
 /// The sidecar's name: the data file's with `.index` appended.
-fn index_path(data: &Path) -> PathBuf {
+pub fn index_path(data: &Path) -> PathBuf {
     let mut name = OsString::from(data);
     name.push(".index");
     name.into()

@@ -3,7 +3,7 @@
 //! A global shuffle needs any example at any time: the offset index says where it lies, a positional read fetches it and its
 //! checksums are verified. Files are read rather than mapped: a file that shrinks under a map kills the process.
 
-mod index;
+pub mod index;
 mod shuffle;
 
 use std::fs::{self, File};

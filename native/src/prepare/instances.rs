@@ -28,9 +28,16 @@ pub struct Making<'a> {
     pub vocabulary: &'a Vocabulary,
     /// Number of token ids, which decides how wide they are kept.
     pub vocab_size: usize,
+    /// Whether it is held-out text.
+    pub is_holdout: bool,
 }
 
 impl Making<'_> {
+    /// One of two names, for the text to train on and the held-out text.
+    pub fn name(&self, train: &'static str, holdout: &'static str) -> &'static str {
+        if self.is_holdout { holdout } else { train }
+    }
+
     /// How instances are packed in their file.
     pub fn packing(&self) -> Packing {
         Packing::new(self.settings, self.vocab_size)
@@ -65,7 +72,7 @@ impl Making<'_> {
                 self.make_from(store.corpus::<u16>()?, progress)?;
             }
         }
-        Ok(Stage::new("instances", start.elapsed()))
+        Ok(Stage::new(self.name("instances", "held-out instances"), start.elapsed()))
     }
 
     fn make_from<Id: TokenId + Pod>(&self, corpus: Corpus<'_, Id>, progress: &Progress) -> Result<()> {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::summary::{self, Counts, SettingsRecord, Summary, hexadecimal};
 use super::{report, shards};
+use crate::dataset::index::index_path;
 use crate::whole_file::{write_file, write_folder};
 
 /// Puts the parts into `out`: their files of examples under new numbers (linked, or copied where links are impossible), their ledgers one
@@ -115,7 +116,7 @@ fn link_examples(parts: &[(&Path, Summary)], inner: &str, target: &Path) -> Resu
     for (number, file) in files.iter().enumerate() {
         let new = target.join(shards::file_name(number, files.len()));
         link(file, &new)?;
-        link(&shards::index_path(file), &shards::index_path(&new))?;
+        link(&index_path(file), &index_path(&new))?;
     }
     Ok(())
 }

@@ -117,35 +117,34 @@ pub fn prepare(settings: &Settings, progress: &Progress) -> Result<Summary> {
 
     let work = WorkFolder::open(settings.out.anchor()?, &fingerprint)?;
     let outcome = (|| {
-        let mut stages = Vec::new();
         let (counts, stage) = tokens::tokenize(settings, &tokenizer, &work, progress)?;
-        stages.push(stage);
-        let mut examples = [0, 0];
-        for (made, (name, passes)) in examples.iter_mut().zip([("train", settings.examples.dupe_factor), ("holdout", 1)]) {
+        let mut stages = vec![stage];
+        let mut make = |name: &str, examples: &examples::Settings, target: &Path, shards| -> Result<u64> {
             let store = work.path().join(name);
             if !tokens::has_documents(&store)? {
-                continue;
+                return Ok(0);
             }
-            let example_settings = examples::Settings { dupe_factor: passes, ..settings.examples.clone() };
-            let target = if name == "train" { work.result() } else { work.result().join(name) };
-            let shards = if name == "train" { settings.shards } else { 1 };
             let making = instances::Making {
                 store: &store,
-                settings: &example_settings,
+                settings: examples,
                 vocabulary: &vocabulary,
                 vocab_size: tokenizer.vocab_size(),
+                is_holdout: name == "holdout",
             };
             stages.push(making.make(progress)?);
-            let (count, stage) = shards::write(&making, &target, shards, settings.threads, progress)?;
-            *made = count;
+            let (count, stage) = shards::write(&making, target, shards, settings.threads, progress)?;
             stages.push(stage);
-        }
-        let [examples, holdout_examples] = examples;
+            Ok(count)
+        };
+        let examples = make("train", &settings.examples, &work.result(), settings.shards)?;
         ensure!(
             examples > 0,
             "no note is left to make examples of ({}); look at the filters and the input",
             counts.outcome_line()
         );
+        // Held-out text is measured, not learnt: going through it once is enough.
+        let once = examples::Settings { dupe_factor: 1, ..settings.examples.clone() };
+        let holdout_examples = make("holdout", &once, &work.result().join("holdout"), 1)?;
         let summary = Summary { fingerprint: fingerprint.clone(), settings: record, counts, examples, holdout_examples, stages };
         summary::write(&summary, &tokenizer, &work)?;
         work.publish(&settings.out)?;

@@ -1,7 +1,7 @@
 //! The last stage: instances in their final order, spelled out as TFRecord files with their indices.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
@@ -16,6 +16,7 @@ use super::instances::Making;
 use super::progress::{Bar, Progress};
 use super::store::{Appended, Store, numbers};
 use super::summary::Stage;
+use crate::dataset::index;
 use crate::{mapped_file, ordered};
 
 /// Examples that a worker spells out at once.
@@ -50,14 +51,7 @@ pub fn write(making: &Making<'_>, target: &Path, shards: usize, threads: usize, 
         }
     }
     bar.finish();
-    Ok((order.len() as u64, Stage::new("examples", start.elapsed())))
-}
-
-/// Name of the index of a shard.
-pub fn index_path(data: &Path) -> PathBuf {
-    let mut name = data.as_os_str().to_owned();
-    name.push(".index");
-    name.into()
+    Ok((order.len() as u64, Stage::new(making.name("examples", "held-out examples"), start.elapsed())))
 }
 
 struct Writing<'a> {
@@ -75,13 +69,13 @@ impl Writing<'_> {
         // in the result always has one.
         let (data_file, index_file) = (self.making.store.join("shard"), self.making.store.join("shard.index"));
         let mut data = Appended::open(data_file.clone(), 0)?;
-        let mut index = Appended::open(index_file.clone(), 0)?;
+        let mut offsets = Appended::open(index_file.clone(), 0)?;
         let places = self.order.get(shard..).unwrap_or_default();
         let count = places.len().div_ceil(self.shards);
-        index.write(INDEX_MAGIC)?;
-        index.write(&(count as u64).to_le_bytes())?;
+        offsets.write(index::MAGIC)?;
+        offsets.write(&(count as u64).to_le_bytes())?;
         let mut offset = 0u64;
-        index.write(&offset.to_le_bytes())?;
+        offsets.write(&offset.to_le_bytes())?;
         ordered::map(
             self.threads,
             places.chunks(BATCH * self.shards).map(Ok),
@@ -91,22 +85,19 @@ impl Writing<'_> {
                 data.write(&spelled.bytes)?;
                 for &length in &spelled.lengths {
                     offset += u64::from(length);
-                    index.write(&offset.to_le_bytes())?;
+                    offsets.write(&offset.to_le_bytes())?;
                 }
                 self.bar.add(spelled.lengths.len() as u64);
                 Ok(())
             },
         )?;
         data.sync()?;
-        index.sync()?;
-        fs::rename(&index_file, index_path(target))
+        offsets.sync()?;
+        fs::rename(&index_file, index::index_path(target))
             .and_then(|()| fs::rename(&data_file, target))
             .with_context(|| format!("cannot write {}", target.display()))
     }
 }
-
-/// First bytes of an index: then the number of records, their byte offsets and the size of the file, all `u64` little-endian.
-const INDEX_MAGIC: &[u8; 8] = b"CBINDEX1";
 
 /// Records one after another, and their lengths.
 struct Spelled {

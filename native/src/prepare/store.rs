@@ -129,7 +129,7 @@ impl Appended {
     /// The disk refuses.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.length += bytes.len() as u64;
-        self.file.write_all(bytes).with_context(|| format!("cannot write {}", self.path.display()))
+        self.file.write_all(bytes).with_context(|| cannot_write(&self.path))
     }
 
     /// Brings everything to the disk and says how many bytes there are.
@@ -137,12 +137,14 @@ impl Appended {
     /// # Errors
     /// The disk refuses.
     pub fn sync(&mut self) -> Result<u64> {
-        self.file
-            .flush()
-            .and_then(|()| self.file.get_ref().sync_data())
-            .with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.file.flush().and_then(|()| self.file.get_ref().sync_data()).with_context(|| cannot_write(&self.path))?;
         Ok(self.length)
     }
+}
+
+/// The system's own message (such as "No space left on device") follows.
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {} (free some space or choose another --out)", path.display())
 }
 
 /// A finished store.

@@ -16,15 +16,17 @@ use crate::inference::filling::Masked;
 use crate::model_folder::ModelFolder;
 use crate::synthetic;
 
-/// A model and a run that two cores finish in under three minutes; everything else is as the model card has it.
+/// A model and a run that two cores finish in under three minutes; everything else is as the model card has it. No dropout: so small a
+/// model is far from learning anything by heart. Without bias correction Adam's first updates are several times the rate, so a rate much
+/// above this one ends in a model that knows how frequent tokens are and nothing else.
 pub const SETTINGS: &str = "
-num_train_steps = 300
-num_warmup_steps = 20
+num_train_steps = 1000
+num_warmup_steps = 100
 train_batch_size = 32
-learning_rate = 2e-3
+learning_rate = 1e-3
 max_seq_length = 64
 max_predictions_per_seq = 10
-save_checkpoints_steps = 100
+save_checkpoints_steps = 250
 
 [model]
 hidden_size = 128
@@ -32,6 +34,8 @@ num_hidden_layers = 2
 num_attention_heads = 2
 intermediate_size = 512
 max_position_embeddings = 128
+hidden_dropout_prob = 0.0
+attention_probs_dropout_prob = 0.0
 ";
 
 const FOLDER: &str = "clinicalbert-demo";
@@ -39,8 +43,11 @@ const NOTES: usize = 2000;
 const ENTRIES: usize = 3000;
 
 /// Sentences as the invented notes have them.
-const SENTENCES: [&str; 3] =
-    ["The patient was admitted with chest [MASK].", "Discharge [MASK]:", "He denies fever, chills, [MASK] or vomiting."];
+const SENTENCES: [&str; 3] = [
+    "The patient was diuresed with IV [MASK] with good urine output.",
+    "Sinus rhythm at 72 beats per [MASK].",
+    "Discharge [MASK]:",
+];
 
 /// Runs the demonstration in `out`, or in a new folder here.
 ///

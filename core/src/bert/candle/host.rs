@@ -1,0 +1,89 @@
+//! Slices of candle's tensors, and loops over them on all threads with the processor's best instructions.
+
+use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, Tensor};
+
+/// Values of a contiguous tensor inside a custom operation.
+pub fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let whole = storage.as_slice::<f32>()?;
+    let (start, end) = layout.contiguous_offsets().ok_or_else(|| candle_core::Error::msg("expected contiguous values"))?;
+    whole.get(start..end).ok_or_else(|| candle_core::Error::msg("layout beyond its storage"))
+}
+
+/// Calls `f` with the values of a contiguous tensor.
+pub fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => Ok(f(slice(storage, layout)?)),
+        _ => Err(candle_core::Error::msg("expected a tensor on the CPU")),
+    }
+}
+
+/// A tensor of computed values.
+pub fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
+    Tensor::from_vec(values, shape.into(), &Device::Cpu)
+}
+
+/// Runs `work` on every chunk of `size` values and its number. Chunks, not threads, decide on the order of sums.
+///
+/// Closures should be `#[inline(always)]`, so that they are compiled for the chosen instruction set.
+pub fn for_chunks<T: Send>(values: &mut [T], size: usize, work: impl Fn(usize, &mut [T]) + Sync + Send) {
+    let arch = pulp::Arch::new();
+    let run = |(index, chunk): (usize, &mut [T])| arch.dispatch(Chunk { work: &work, index, chunk });
+    #[cfg(not(target_family = "wasm"))]
+    {
+        use rayon::prelude::*;
+        values.par_chunks_mut(size.max(1)).enumerate().for_each(run);
+    }
+    #[cfg(target_family = "wasm")]
+    values.chunks_mut(size.max(1)).enumerate().for_each(run);
+}
+
+/// A closure and its arguments. A plain closure would reach the vector code through a call that is not inlined, and would then be
+/// compiled for the oldest processor.
+struct Chunk<'a, T, F> {
+    work: &'a F,
+    index: usize,
+    chunk: &'a mut [T],
+}
+
+impl<T, F: Fn(usize, &mut [T])> pulp::NullaryFnOnce for Chunk<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        (self.work)(self.index, self.chunk);
+    }
+}
+
+/// As [`for_chunks`], on two slices that are cut into equally many chunks.
+pub fn for_chunk_pairs<T: Send, U: Send>(
+    (first, first_size): (&mut [T], usize),
+    (second, second_size): (&mut [U], usize),
+    work: impl Fn(usize, &mut [T], &mut [U]) + Sync + Send,
+) {
+    let mut pairs: Vec<_> = first.chunks_mut(first_size.max(1)).zip(second.chunks_mut(second_size.max(1))).collect();
+    for_chunks(
+        &mut pairs,
+        1,
+        #[inline(always)]
+        |index, pair| {
+            if let [(first, second)] = pair {
+                work(index, first, second);
+            }
+        },
+    );
+}
+
+/// Rows of `width` values that one chunk holds: about 64 KiB.
+pub fn rows_per_chunk(width: usize) -> usize {
+    (16_384 / width.max(1)).max(1)
+}
+
+/// Adds up rows of partial sums, in order.
+pub fn add_rows(partials: &[f32], width: usize) -> Vec<f32> {
+    let mut total = vec![0.0; width];
+    for row in partials.chunks_exact(width.max(1)) {
+        total.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+    }
+    total
+}
