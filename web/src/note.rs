@@ -99,14 +99,14 @@ mod tests {
                 span: Span::new(0, note.len()),
                 text: Cow::Borrowed(note),
             }],
-            sentences: vec![sentence(0, 19), sentence(20, 38)],
-            placeholders: vec![Span::new(28, 37)],
+            sentences: vec![sentence(0, 19), sentence(20, 39)],
+            placeholders: vec![Span::new(28, 38)],
         };
         let cut = Cut::new(note, &split);
         assert_eq!(cut.sections[0].title, Some("Exam:"));
         assert_eq!(cut.sections[0].range, Range { start: 0, end: 37 });
         assert_eq!(cut.sentences[0].text, "Exam: 🫀 regular.");
-        assert_eq!(cut.sentences[1].range, Range { start: 18, end: 36 });
+        assert_eq!(cut.sentences[1].range, Range { start: 18, end: 37 });
         assert_eq!((cut.placeholders[0].text, cut.placeholders[0].range), ("[**Name**]", Range { start: 26, end: 36 }));
     }
 }
