@@ -4,6 +4,11 @@
 //! with one line on standard error that says what was expected, what was found and how to fix it. A reader that closes our
 //! output early (`native split … | head`) is no failure.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "doc comments of commands and flags are their help texts, where [MASK] is no link"
+)]
+
 mod cli;
 mod commands;
 mod dataset;

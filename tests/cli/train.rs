@@ -195,8 +195,16 @@ fn what_cannot_be_trained_is_a_one_line_error() {
     fs::write(path.join("config.json"), r#"{"model_type": "gpt2"}"#).unwrap();
     fs::create_dir(path.join("bare")).unwrap();
     fs::write(path.join("bare/config.json"), r#"{"model_type": "bert", "hidden_size": 16, "num_attention_heads": 2}"#).unwrap();
+    fs::create_dir(path.join("alone")).unwrap();
+    fs::copy(path.join("data/holdout/examples-00000-of-00001.tfrecord"), path.join("alone/a.tfrecord")).unwrap();
+    fs::write(path.join("few.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n").unwrap();
+    fs::write(path.join("no-mask.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n").unwrap();
     for (arguments, expected) in [
-        (&["--data", "absent", "--out", "o"][..], "native prepare"),
+        (&["--data", "alone", "--out", "o"][..], "no vocabulary beside the examples"),
+        (&["--data", "alone", "--vocab", "few.txt", "--out", "o"], "prepared with the model's vocabulary?"),
+        (&["--data", "alone", "--vocab", "no-mask.txt", "--out", "o"], "[MASK]"),
+        (&["--data", "data", "--vocab", "few.txt", "--out", "o"], "differ: prepare the notes with --vocab"),
+        (&["--data", "absent", "--out", "o"], "native prepare"),
         (&["--data", "empty", "--out", "o"], "no *.tfrecord file"),
         (&["--data", "notes.csv", "--out", "o"], "record 0"),
         (&["--data", "data"], "--out is missing"),

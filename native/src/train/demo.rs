@@ -121,7 +121,7 @@ model: {shown}
 It loads in transformers: BertForPreTraining.from_pretrained(\"{shown}\")
 More masks:   native fill-mask --model {shown} --text \"The patient was [MASK] home.\"
 Vectors:      native embed --model {shown} --text \"Chest pain on exertion.\"
-Your notes:   native train --notes NOTEEVENTS.csv.gz --init BIOBERT_FOLDER --out run
+Your notes:   native train --notes NOTEEVENTS.csv.gz --init MODEL_FOLDER --out run
               (without --init a new model; native train --help shows everything)
 "
     );

@@ -34,6 +34,7 @@ use clinicalbert_core::tokenizer::WordPiece;
 
 use crate::dataset::Dataset;
 use crate::model_folder;
+use batches::Batches;
 use checkpoint::Contents;
 use device::TrainingDevice;
 use run::Run;
@@ -144,8 +145,30 @@ impl Inputs {
             "examples have up to {tokens} tokens, the model has {positions} positions: prepare the notes with --max-seq-length {positions}, \
              or use a model with more (--max-position-embeddings)"
         );
+        self.check_first_batch(settings, &config)?;
         let mut device = device::open(&settings.device, &config, &weights, settings.seed)?;
         device.set_moments(&moments.0, &moments.1)?;
         Ok(Ready { device, config, tokenizer, remarks })
+    }
+    /// Examples of another vocabulary mostly show in the first batch, before anything is written.
+    fn check_first_batch(&self, settings: &Settings, config: &Config) -> Result<()> {
+        for (batch, slots) in self.batches(settings).of_step(0)? {
+            let path = self.data.path().display();
+            batch
+                .validate(config)
+                .and_then(|()| slots.validate(&batch, config))
+                .with_context(|| format!("{path} does not fit the model; was it prepared with the model's vocabulary?"))?;
+        }
+        Ok(())
+    }
+
+    fn batches(&self, settings: &Settings) -> Batches<'_> {
+        Batches {
+            dataset: &self.data,
+            seed: settings.seed,
+            shape: self.shape,
+            batch_size: settings.train_batch_size,
+            micro_batches: settings.gradient_accumulation_steps,
+        }
     }
 }
