@@ -3,6 +3,8 @@
 mod models;
 mod prepare;
 mod prepare_bad_input;
+mod prepare_choices;
+mod prepare_disk;
 mod prepare_interrupted;
 mod prepare_parts;
 mod train;

@@ -181,6 +181,15 @@ pub fn numbers<T: Pod>(bytes: &[u8]) -> Result<&[T]> {
     bytemuck::try_cast_slice(bytes).map_err(|error| anyhow!("a temporary file was damaged ({error}); delete it and start again"))
 }
 
+/// The same, to be written to.
+///
+/// # Errors
+/// The file does not hold a whole number of them.
+pub fn numbers_mut<T: Pod>(bytes: &mut [u8]) -> Result<&mut [T]> {
+    bytemuck::try_cast_slice_mut(bytes)
+        .map_err(|error| anyhow!("a temporary file was damaged ({error}); delete it and start again"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
