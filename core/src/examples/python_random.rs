@@ -129,6 +129,7 @@ fn mixed(word: u32) -> u32 {
 }
 
 impl Draws for PythonRandom {
+    #[inline]
     fn random(&mut self) -> f64 {
         let (high, low) = (self.word() >> 5, self.word() >> 6);
         (f64::from(high) * 67_108_864.0 + f64::from(low)) * (1.0 / 9_007_199_254_740_992.0)

@@ -20,6 +20,7 @@ mod rows;
 mod sentence_files;
 mod shards;
 mod store;
+mod streamed;
 mod summary;
 mod text;
 mod tokens;
