@@ -58,6 +58,11 @@ pub struct Slots {
     pub step: u64,
 }
 
+/// What Google's training appends to a variable's name for its running mean of gradients.
+pub const ADAM_FIRST: &str = "/adam_m";
+/// The same for its running mean of squared gradients.
+pub const ADAM_SECOND: &str = "/adam_v";
+
 impl Plan {
     /// Matches a listing with the parameters of `config`, or of the model that the listing itself implies.
     ///
@@ -170,20 +175,20 @@ pub fn load(file: &dyn WeightsFile, config: Option<&Config>) -> Result<Loaded> {
 
 /// Reads the optimizer's state beside TensorFlow parameters; `None` if there is none.
 ///
-/// `step` is the caller's to find: it is an integer, which [`super::Bundle::global_step`] reads.
-///
 /// # Errors
-/// [`Error::Tensor`] if a slot is missing for a parameter that is there, or is damaged; those of [`Plan::new`].
-pub fn load_slots(file: &dyn WeightsFile, config: Option<&Config>, step: u64) -> Result<Option<Slots>> {
+/// [`Error::Tensor`] if a slot or `global_step` is missing or damaged; those of [`Plan::new`].
+pub fn load_slots(file: &dyn WeightsFile, config: Option<&Config>) -> Result<Option<Slots>> {
     let list = file.list();
     let plan = Plan::new(&list, config)?;
-    if !list.iter().any(|listing| listing.name.ends_with("/adam_m")) {
+    if !list.iter().any(|listing| listing.name.ends_with(ADAM_FIRST)) {
         return Ok(None);
     }
+    let step =
+        file.global_step()?.ok_or_else(|| tensor_error("global_step", "expected beside the optimizer's slots, not found"))?;
     let mut slots = Slots { step, ..Slots::default() };
     for Used { in_file, parameter, transposed } in &plan.used {
-        slots.first.insert(parameter.clone(), read(file, &format!("{in_file}/adam_m"), *transposed)?);
-        slots.second.insert(parameter.clone(), read(file, &format!("{in_file}/adam_v"), *transposed)?);
+        slots.first.insert(parameter.clone(), read(file, &format!("{in_file}{ADAM_FIRST}"), *transposed)?);
+        slots.second.insert(parameter.clone(), read(file, &format!("{in_file}{ADAM_SECOND}"), *transposed)?);
     }
     Ok(Some(slots))
 }
@@ -310,6 +315,10 @@ mod tests {
         fn read(&self, name: &str) -> Result<HostTensor> {
             self.0.get(name).cloned().ok_or_else(|| tensor_error(name, "not in the file"))
         }
+
+        fn global_step(&self) -> Result<Option<u64>> {
+            Ok(Some(8))
+        }
     }
 
     const PARTS: [Part; 4] = [Part::Encoder, Part::Pooler, Part::MlmHead, Part::NspHead];
@@ -387,7 +396,7 @@ mod tests {
             assert!(PARTS.into_iter().all(|part| loaded.has(part)));
             assert!(loaded.plan.skipped.iter().all(|(_, reason)| reason == "optimizer state"));
             assert_eq!(loaded.plan.skipped.len(), 2 * model().len() + 2);
-            let slots = load_slots(&Memory(google.clone()), config, 8).unwrap().unwrap();
+            let slots = load_slots(&Memory(google.clone()), config).unwrap().unwrap();
             assert_eq!((slots.first, slots.second, slots.step), (model(), model(), 8));
         }
     }

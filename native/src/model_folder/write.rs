@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use clinicalbert_core::{
-    bert::Config,
+    bert::{Config, Heads},
     tokenizer::WordPiece,
     weights::{Tensors, safetensors},
 };
@@ -46,7 +46,7 @@ pub fn write_folder(folder: &Path, config: &Config, weights: &Tensors, tokenizer
 /// The disk refused.
 pub fn write_files(folder: &Path, config: &Config, weights: &Tensors, tokenizer: &WordPiece) -> Result<()> {
     let hugging_face = HuggingFaceConfig {
-        architectures: ["BertForPreTraining"],
+        architectures: [architecture(Heads::of(config, weights))],
         model_type: "bert",
         torch_dtype: "float32",
         pad_token_id: tokenizer.special().pad,
@@ -64,6 +64,16 @@ pub fn write_files(folder: &Path, config: &Config, weights: &Tensors, tokenizer:
         "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]",
     });
     write_json(&folder.join("special_tokens_map.json"), &special)
+}
+
+/// The class of transformers that has these heads and no others.
+const fn architecture(heads: Heads) -> &'static str {
+    match heads {
+        Heads { mlm: true, nsp: true, .. } => "BertForPreTraining",
+        Heads { mlm: true, nsp: false, .. } => "BertForMaskedLM",
+        Heads { mlm: false, nsp: true, .. } => "BertForNextSentencePrediction",
+        Heads { mlm: false, nsp: false, .. } => "BertModel",
+    }
 }
 
 fn write_json(file: &Path, value: &impl Serialize) -> Result<()> {

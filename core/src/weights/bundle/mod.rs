@@ -17,6 +17,7 @@ use table::{error, masked};
 
 pub use message::BundleEntry;
 pub use state::CheckpointState;
+pub(super) use table::MAGIC as TABLE_MAGIC;
 pub use writer::write_bundle;
 
 /// Most shards: their numbers have five digits.
@@ -130,6 +131,7 @@ impl<'a> Bundle<'a> {
             let length = file.map_or(0, |file| file.len());
             let end = entry.offset.checked_add(entry.size).filter(|end| usize::try_from(*end).is_ok_and(|end| end <= length));
             let Some(end) = end else {
+                file.map_or(Ok(()), |file| check_not_something_else(file))?;
                 let BundleEntry { shard, offset, size, .. } = entry;
                 let reason = format!(
                     "its {size} bytes at byte {offset} of data file {shard} are beyond that file's {length} bytes; \
@@ -172,23 +174,6 @@ impl<'a> Bundle<'a> {
         }
         Ok(bytes)
     }
-
-    /// The number of updates that training had done, if the checkpoint says so.
-    ///
-    /// # Errors
-    /// [`crate::Error::Tensor`] if `global_step` is damaged or no whole number.
-    pub fn global_step(&self) -> Result<Option<u64>> {
-        const NAME: &str = "global_step";
-        let Some(entry) = self.index.entries.get(NAME) else { return Ok(None) };
-        let bytes = self.bytes(NAME)?;
-        let step = match (entry.dtype, bytes.first_chunk(), bytes.first_chunk()) {
-            (Dtype::I64, Some(bytes), _) => u64::try_from(i64::from_le_bytes(*bytes)).ok(),
-            (Dtype::I32, _, Some(bytes)) => u64::try_from(i32::from_le_bytes(*bytes)).ok(),
-            _ => None,
-        };
-        step.map(Some)
-            .ok_or_else(|| tensor_error(NAME, format!("expected a whole number, found {} of another kind", entry.dtype)))
-    }
 }
 
 impl WeightsFile for Bundle<'_> {
@@ -201,5 +186,18 @@ impl WeightsFile for Bundle<'_> {
         let entry = self.index.entries.get(name).ok_or_else(|| tensor_error(name, "not in the checkpoint"))?;
         let not_float = || tensor_error(name, format!("expected floating-point values, found {}", entry.dtype));
         Ok(HostTensor { shape: entry.shape.clone(), data: entry.dtype.decode(bytes).ok_or_else(not_float)? })
+    }
+
+    fn global_step(&self) -> Result<Option<u64>> {
+        const NAME: &str = "global_step";
+        let Some(entry) = self.index.entries.get(NAME) else { return Ok(None) };
+        let bytes = self.bytes(NAME)?;
+        let step = match (entry.dtype, bytes.first_chunk(), bytes.first_chunk()) {
+            (Dtype::I64, Some(bytes), _) => u64::try_from(i64::from_le_bytes(*bytes)).ok(),
+            (Dtype::I32, _, Some(bytes)) => u64::try_from(i32::from_le_bytes(*bytes)).ok(),
+            _ => None,
+        };
+        step.map(Some)
+            .ok_or_else(|| tensor_error(NAME, format!("expected a whole number, found {} of another kind", entry.dtype)))
     }
 }

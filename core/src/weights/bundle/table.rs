@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::{Error, Result, weights::cursor::Cursor};
 
 /// Last eight bytes of every table, `0xdb4775248b80fb57` little-endian.
-pub(super) const MAGIC: [u8; 8] = [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb];
+pub(in crate::weights) const MAGIC: [u8; 8] = [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb];
 
 /// Two handles padded to 40 bytes, and the magic number.
 pub(super) const FOOTER: usize = 48;

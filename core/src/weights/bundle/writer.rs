@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     bert::{Config, parameters},
-    weights::{Dtype, HostTensor, Slots, Tensors, elements},
+    weights::{ADAM_FIRST, ADAM_SECOND, Dtype, HostTensor, Slots, Tensors, elements},
 };
 
 /// What is written under a name.
@@ -73,7 +73,7 @@ fn contents<'a>(config: &Config, tensors: &'a Tensors, slots: Option<&'a Slots>)
             Ok(())
         };
         add("", tensor)?;
-        for (suffix, slot) in slots.into_iter().flat_map(|slots| [("/adam_m", &slots.first), ("/adam_v", &slots.second)]) {
+        for (suffix, slot) in slots.into_iter().flat_map(|slots| [(ADAM_FIRST, &slots.first), (ADAM_SECOND, &slots.second)]) {
             add(suffix, slot.get(name).ok_or_else(|| invalid(name, format!("has no slot {suffix}")))?)?;
         }
     }
@@ -122,8 +122,7 @@ mod tests {
         let (index, data) = written(Some(&slots));
         let bundle = Bundle::open(BundleIndex::open(&index).unwrap(), vec![&data]).unwrap();
         assert_eq!(load(&bundle, Some(&config())).unwrap().tensors, model(0.5));
-        let step = bundle.global_step().unwrap().unwrap();
-        assert_eq!(load_slots(&bundle, Some(&config()), step).unwrap(), Some(slots));
+        assert_eq!(load_slots(&bundle, Some(&config())).unwrap(), Some(slots));
         assert_eq!(bundle.index().data_files("m"), ["m.data-00000-of-00001"]);
     }
 
@@ -132,7 +131,7 @@ mod tests {
         let (index, data) = written(None);
         let bundle = Bundle::open(BundleIndex::open(&index).unwrap(), vec![&data]).unwrap();
         assert_eq!(bundle.global_step().unwrap(), None);
-        assert_eq!(load_slots(&bundle, None, 0).unwrap(), None);
+        assert_eq!(load_slots(&bundle, None).unwrap(), None);
         assert_eq!(bundle.list().len(), model(0.0).len());
     }
 
