@@ -14,6 +14,8 @@
 pub mod bert;
 mod error;
 pub mod examples;
+pub mod onnx;
+pub mod protobuf;
 pub mod tasks;
 pub mod text;
 #[cfg(feature = "tokenizer")]

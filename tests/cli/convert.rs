@@ -80,6 +80,22 @@ fn the_folder_for_sentence_transformers_says_how_vectors_are_pooled() {
 }
 
 #[test]
+fn onnx_folders_are_laid_out_for_transformers_js() {
+    let folder = converted();
+    for (task, class) in [("fill-mask", "BertForMaskedLM"), ("feature-extraction", "BertModel")] {
+        convert(folder.path(), "run/model", "onnx", task, &["--task", task]);
+        let out = folder.path().join(task);
+        let config: Value = serde_json::from_slice(&fs::read(out.join("config.json")).unwrap()).unwrap();
+        assert_eq!(config["architectures"][0], class);
+        assert!(out.join("tokenizer.json").is_file() && out.join("tokenizer_config.json").is_file());
+        assert!(fs::metadata(out.join("onnx/model.onnx")).unwrap().len() > 10_000);
+        assert!(!out.join("model.safetensors").exists());
+    }
+    let told = error(folder.path(), &["convert", "--from", "run/model", "--to", "onnx", "--out", "x", "--verify"]);
+    assert!(told.contains("cannot run ONNX"), "{told}");
+}
+
+#[test]
 fn every_command_takes_a_tensorflow_checkpoint_by_any_of_its_names() {
     let folder = converted();
     let vectors = |model: &str| run(folder.path(), &["embed", "--model", model, "--text", "chest pain", "--quiet"]).stdout;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use clinicalbert_core::bert::Activation;
+use clinicalbert_core::bert::{Activation, Part};
+use clinicalbert_core::onnx::Output;
 use clinicalbert_core::weights::Format;
 use serde_json::json;
 
@@ -34,6 +35,9 @@ pub struct Arguments {
     /// How sentence-transformers is to make one vector of many
     #[arg(long, value_enum, default_value_t = Pooling::Mean)]
     pooling: Pooling,
+    /// What an ONNX file computes [default: fill-mask if the model has the head, else feature-extraction]
+    #[arg(long, value_enum)]
+    task: Option<Task>,
     /// Run the model as read and as written, print how far their outputs are apart; exit 1 if that is more than 1e-5
     #[arg(long)]
     verify: bool,
@@ -54,6 +58,17 @@ enum Target {
     Hf,
     /// TensorFlow checkpoint for Google's code: .index, .data, bert_config.json, vocab.txt, checkpoint
     Tf,
+    /// onnx/model.onnx for onnxruntime and transformers.js, with configuration and tokenizer
+    Onnx,
+}
+
+/// What an ONNX file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Task {
+    /// Scores over the vocabulary: output `logits`
+    FillMask,
+    /// Vectors: outputs `last_hidden_state` and `sentence_embedding`, its mean over tokens
+    FeatureExtraction,
 }
 
 /// Runs the command.
@@ -64,6 +79,11 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     let Arguments { from, to, out, .. } = arguments;
     ensure!(!out.exists(), "{} is there already: remove it, or choose another --out", out.display());
     ensure!(*to == Target::Hf || !arguments.sentence_transformers, "--sentence-transformers goes with --to hf only");
+    ensure!(*to == Target::Onnx || arguments.task.is_none(), "--task goes with --to onnx only");
+    ensure!(
+        *to != Target::Onnx || !arguments.verify,
+        "--verify cannot run ONNX files: compare them with tests/interop/onnx_check.py, which runs onnxruntime"
+    );
     let mut model = ModelFolder::read_with(from, arguments.config_file.as_deref(), arguments.vocab.as_deref())?;
     if let Some(name) = &arguments.hidden_act {
         let parsed = serde_json::from_value(json!(name));
@@ -82,6 +102,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     match to {
         Target::Hf => conversion.write_hugging_face(out, arguments.sentence_transformers.then_some(arguments.pooling))?,
         Target::Tf => conversion.write_tensorflow(out)?,
+        Target::Onnx => conversion.write_onnx(out, output(arguments.task, &model))?,
     }
     let differences = match arguments.verify {
         true => verify(&model, out)?,
@@ -94,6 +115,15 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     }
     say(&format!("wrote {}", out.display()));
     Ok(if close { Answer::Yes } else { Answer::No })
+}
+
+fn output(task: Option<Task>, model: &ModelFolder) -> Output {
+    match task {
+        Some(Task::FillMask) => Output::Scores,
+        Some(Task::FeatureExtraction) => Output::Vectors,
+        None if model.loaded.has(Part::MlmHead) => Output::Scores,
+        None => Output::Vectors,
+    }
 }
 
 /// What a user should know of this conversion.

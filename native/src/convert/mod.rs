@@ -4,11 +4,13 @@ mod card;
 mod sentence_transformers;
 mod verify;
 
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use clinicalbert_core::bert::{Activation, Config, Heads};
+use clinicalbert_core::bert::{Activation, Config, Heads, Part};
+use clinicalbert_core::onnx::{self, Output};
 use clinicalbert_core::weights::{CheckpointState, Slots, Tensors, write_bundle};
 
 use crate::model_folder::{self, ModelFolder};
@@ -86,6 +88,26 @@ impl<'a> Conversion<'a> {
             let config = Config { hidden_act: Activation::Gelu, ..config.clone() };
             write_bytes(&folder.join("bert_config.json"), (serde_json::to_string_pretty(&config)? + "\n").as_bytes())?;
             write_bytes(&folder.join("vocab.txt"), tokenizer.vocab_txt().as_bytes())
+        })
+    }
+
+    /// Writes `onnx/model.onnx` where transformers.js looks for it, with configuration and tokenizer.
+    ///
+    /// # Errors
+    /// The folder is there already, scores are asked for of a model without an MLM head, it is above 2 GiB, or the disk refused.
+    pub fn write_onnx(&self, out: &Path, output: Output) -> Result<()> {
+        let ModelFolder { config, loaded, tokenizer, .. } = self.model;
+        ensure!(self.slots.is_none(), "ONNX files have no place for the optimizer's state: leave out --with-optimizer");
+        if output == Output::Scores {
+            self.model.require(Part::MlmHead, "fill-mask")?;
+        }
+        let heads = Heads { pooler: false, mlm: output == Output::Scores, nsp: false };
+        self.write(out, |folder| {
+            model_folder::write_companions(folder, config, heads, tokenizer)?;
+            fs::create_dir_all(folder.join("onnx"))?;
+            whole_file::write_file(&folder.join("onnx/model.onnx"), |file| {
+                Ok(onnx::write(config, &loaded.tensors, output, file)?)
+            })
         })
     }
 

@@ -20,7 +20,7 @@ use clinicalbert_core::{
 pub use find::Found;
 pub use optimizer::write_slots;
 pub use tokenizer::{read_tokenizer, read_vocabulary};
-pub use write::{write_files, write_folder};
+pub use write::{write_companions, write_files, write_folder};
 
 /// Names that the configuration may have: Hugging Face's, Google's.
 const CONFIG_FILES: [&str; 2] = ["config.json", "bert_config.json"];

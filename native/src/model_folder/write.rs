@@ -45,8 +45,17 @@ pub fn write_folder(folder: &Path, config: &Config, weights: &Tensors, tokenizer
 /// # Errors
 /// The disk refused.
 pub fn write_files(folder: &Path, config: &Config, weights: &Tensors, tokenizer: &WordPiece) -> Result<()> {
+    write_companions(folder, config, Heads::of(config, weights), tokenizer)?;
+    whole_file::write_file(&folder.join("model.safetensors"), |file| Ok(safetensors::write(weights, &BTreeMap::new(), file)?))
+}
+
+/// Writes configuration and tokenizer of a model with these heads.
+///
+/// # Errors
+/// The disk refused.
+pub fn write_companions(folder: &Path, config: &Config, heads: Heads, tokenizer: &WordPiece) -> Result<()> {
     let hugging_face = HuggingFaceConfig {
-        architectures: [architecture(Heads::of(config, weights))],
+        architectures: [architecture(heads)],
         model_type: "bert",
         torch_dtype: "float32",
         pad_token_id: tokenizer.special().pad,
@@ -55,7 +64,6 @@ pub fn write_files(folder: &Path, config: &Config, weights: &Tensors, tokenizer:
         config,
     };
     write_json(&folder.join("config.json"), &hugging_face)?;
-    whole_file::write_file(&folder.join("model.safetensors"), |file| Ok(safetensors::write(weights, &BTreeMap::new(), file)?))?;
     write_text(&folder.join("vocab.txt"), &tokenizer.vocab_txt())?;
     write_text(&folder.join("tokenizer.json"), &tokenizer.tokenizer_json()?)?;
     // Spelled out: left out, transformers lower-cases a cased model and puts no limit on the length.

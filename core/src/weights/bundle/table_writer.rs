@@ -1,6 +1,7 @@
 //! Writes the table of a `.index` file, byte for byte as TensorFlow does.
 
 use super::table::{FOOTER, MAGIC, masked};
+use crate::protobuf::varint;
 
 /// The original starts a new block when one has reached this many bytes (`tensorflow/core/lib/io/table_options.h`).
 pub(super) const BLOCK_SIZE: usize = 262_144;
@@ -108,15 +109,6 @@ fn raised(key: &[u8], position: usize) -> Vec<u8> {
         *last += 1;
     }
     raised
-}
-
-/// Appends a base-128 number.
-pub(super) fn varint(bytes: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
 }
 
 #[cfg(test)]
