@@ -15,6 +15,7 @@ mod bundle;
 mod cursor;
 mod dtype;
 mod format;
+mod load;
 mod names;
 mod pickle;
 mod pytorch;
@@ -24,7 +25,8 @@ mod zip;
 pub use bundle::{Bundle, BundleEntry, BundleIndex, CheckpointState, write_bundle};
 pub use dtype::Dtype;
 pub use format::Format;
-pub use names::{ADAM_FIRST, ADAM_SECOND, Loaded, Plan, Slots, Used, load, load_slots};
+pub use load::{ADAM_FIRST, ADAM_SECOND, Loaded, Slots, check, load, load_slots};
+pub use names::{Plan, Used};
 pub use pytorch::PyTorch;
 pub use safetensors::{Safetensors, ShardIndex};
 

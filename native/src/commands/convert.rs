@@ -32,9 +32,9 @@ pub struct Arguments {
     /// Make the folder one that sentence-transformers loads (with --to hf)
     #[arg(long)]
     sentence_transformers: bool,
-    /// How sentence-transformers is to make one vector of many
-    #[arg(long, value_enum, default_value_t = Pooling::Mean)]
-    pooling: Pooling,
+    /// How sentence-transformers is to make one vector of many [default: mean]
+    #[arg(long, value_enum, requires = "sentence_transformers")]
+    pooling: Option<Pooling>,
     /// What an ONNX file computes [default: fill-mask if the model has the head, else feature-extraction]
     #[arg(long, value_enum)]
     task: Option<Task>,
@@ -100,7 +100,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         say(&remark);
     }
     match to {
-        Target::Hf => conversion.write_hugging_face(out, arguments.sentence_transformers.then_some(arguments.pooling))?,
+        Target::Hf => conversion
+            .write_hugging_face(out, arguments.sentence_transformers.then(|| arguments.pooling.unwrap_or(Pooling::Mean)))?,
         Target::Tf => conversion.write_tensorflow(out)?,
         Target::Onnx => conversion.write_onnx(out, output(arguments.task, &model))?,
     }
@@ -142,6 +143,13 @@ fn remarks(model: &ModelFolder, to: Target, activation_given: bool) -> Vec<Strin
         remarks.push(
             "activation: exact GELU, as BioBERT and the published ClinicalBERT; if Google's code after 2019-02-07 trained the model, give \
              --hidden-act gelu_new"
+                .into(),
+        );
+    }
+    if to == Target::Tf && !exact {
+        remarks.push(
+            "activation: bert_config.json says gelu, which Google's code takes for the tanh form; to read it here again give --hidden-act \
+             gelu_new"
                 .into(),
         );
     }

@@ -10,10 +10,13 @@ mod writer;
 use std::collections::BTreeMap;
 
 use super::{Dtype, HostTensor, Listing, WeightsFile, check_not_something_else, elements, show, tensor_error};
-use crate::Result;
+use crate::{
+    Result,
+    checksum::{agrees, masked_crc32c},
+};
 
 use message::{Header, Unusable};
-use table::{error, masked};
+use table::error;
 
 pub use message::BundleEntry;
 pub use state::CheckpointState;
@@ -163,9 +166,9 @@ impl<'a> Bundle<'a> {
             shard.get(usize::try_from(entry.offset).ok()?..)?.get(..usize::try_from(entry.size).ok()?)
         };
         let bytes = place(entry).ok_or_else(|| tensor_error(name, "lies outside its data file"))?;
-        let found = masked(crc32c::crc32c(bytes));
+        let found = masked_crc32c(bytes);
         // The checksum of text values covers other bytes than these.
-        if entry.dtype != Dtype::Other && found != entry.masked_crc32c {
+        if entry.dtype != Dtype::Other && !agrees(found, entry.masked_crc32c) {
             let reason = format!(
                 "wrong checksum (masked CRC-32C {found:08x}, expected {:08x}); data file {} is damaged or belongs to another index",
                 entry.masked_crc32c, entry.shard

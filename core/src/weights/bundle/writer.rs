@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, io};
 
 use super::{
     message::{BundleEntry, Header},
-    table::masked,
     table_writer,
 };
 use crate::{
     bert::{Config, parameters},
+    checksum::masked_crc32c,
     weights::{ADAM_FIRST, ADAM_SECOND, Dtype, HostTensor, Slots, Tensors, elements},
 };
 
@@ -47,7 +47,7 @@ pub fn write_bundle(config: &Config, tensors: &Tensors, slots: Option<&Slots>, d
         };
         data.write_all(bytes)?;
         let size = bytes.len() as u64;
-        let entry = BundleEntry { dtype, shape, shard: 0, offset, size, masked_crc32c: masked(crc32c::crc32c(bytes)) };
+        let entry = BundleEntry { dtype, shape, shard: 0, offset, size, masked_crc32c: masked_crc32c(bytes) };
         index.push((name.into_bytes(), entry.encode()));
         offset += size;
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Result;
 use clinicalbert_core::bert::{Config, Part, parameters};
 use clinicalbert_core::tokenizer::WordPiece;
-use clinicalbert_core::weights::{Listing, Plan, load};
+use clinicalbert_core::weights::{Listing, Plan, check};
 use serde_json::{Map, Value, json};
 
 use super::Report;
@@ -43,7 +43,7 @@ pub fn report(path: &Path, with_tensors: bool) -> Result<Report> {
     // Reads every value once: checksums, and whether all are finite.
     let readable = files.is_ok() && plan.has(Part::Encoder);
     if readable {
-        found.open(|file| Ok(load(file, config.as_ref().ok())?))?;
+        found.open(|file| Ok(check(file, &plan)?))?;
     }
     let slots = list.iter().filter(|listing| listing.name.ends_with("/adam_m")).count();
     let optimizer = slots > 0 || folder.join("optimizer.safetensors").is_file();
