@@ -4,19 +4,20 @@
 //! `state.json`, which has the checksum of every other file.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clinicalbert_core::{
     bert::Config,
     tokenizer::WordPiece,
     weights::{Safetensors, Tensors, WeightsFile, safetensors},
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::{checksum::sha256, model_folder, whole_file};
+use crate::{model_folder, whole_file};
 
 const STATE: &str = "state.json";
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -71,7 +72,7 @@ pub fn write(checkpoints: &Path, mut state: State, contents: &Contents, tokenize
         whole_file::write_file(&folder.join(OPTIMIZER), |file| Ok(safetensors::write(&slots, &BTreeMap::new(), file)?))?;
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            state.files.insert(entry.file_name().to_string_lossy().into_owned(), sha256(&entry.path())?);
+            state.files.insert(entry.file_name().to_string_lossy().into_owned(), checksum(&entry.path())?);
         }
         whole_file::write_file(&folder.join(STATE), |file| Ok(serde_json::to_writer_pretty(file, &state)?))
     })?;
@@ -145,7 +146,7 @@ pub fn read(folder: &Path) -> Result<(State, Contents)> {
     for (name, expected) in &state.files {
         // A name is never a path: state.json comes from disk like any other input.
         ensure!(!name.contains(['/', '\\']), "state.json names a file {name:?} outside its folder");
-        let found = sha256(&folder.join(name)).with_context(|| format!("{name} cannot be read"))?;
+        let found = checksum(&folder.join(name)).with_context(|| format!("{name} cannot be read"))?;
         ensure!(found == *expected, "{name} is not as it was written: its checksum is {found}, expected {expected}");
     }
     for needed in ["config.json", "model.safetensors", OPTIMIZER] {
@@ -169,6 +170,21 @@ fn read_moments(file: &Path, weights: &Tensors) -> Result<(Tensors, Tensors)> {
 /// Name of a checkpoint's folder.
 pub fn name(step: u64) -> String {
     format!("step-{step:09}")
+}
+
+fn checksum(path: &Path) -> Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut buffer)?;
+        match buffer.get(..read) {
+            Some([]) => break,
+            Some(bytes) => hash.update(bytes),
+            None => bail!("read more than asked for"),
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
