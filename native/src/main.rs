@@ -20,6 +20,7 @@ mod model_folder;
 mod notes;
 mod ordered;
 mod prepare;
+mod splitting;
 mod synthetic;
 mod train;
 #[allow(dead_code, reason = "used by the commands as they land")]

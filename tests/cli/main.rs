@@ -5,6 +5,8 @@ mod damaged_models;
 mod models;
 mod prepare;
 mod prepare_bad_input;
+mod prepare_choices;
+mod prepare_disk;
 mod prepare_interrupted;
 mod prepare_parts;
 mod train;

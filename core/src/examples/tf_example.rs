@@ -52,10 +52,9 @@ impl Encoder {
             )));
         }
         let first = example.first_segment_length.min(tokens);
-        let runs = |runs: [(usize, u8); 2]| runs.into_iter().flat_map(|(length, value)| std::iter::repeat_n(value, length));
         self.features.clear();
         self.integers("input_ids", &example.input_ids, max_seq_length);
-        self.small("input_mask", runs([(tokens, 1), (max_seq_length - tokens, 0)]));
+        self.small("input_mask", &[(1, tokens), (0, max_seq_length)]);
         self.integers("masked_lm_ids", &example.masked_ids, max_predictions_per_seq);
         self.integers("masked_lm_positions", &example.masked_positions, max_predictions_per_seq);
         self.values.clear();
@@ -64,9 +63,8 @@ impl Encoder {
             self.values.extend_from_slice(&weight.to_le_bytes());
         }
         self.feature("masked_lm_weights", tag::SECOND_BYTES);
-        self.small("next_sentence_labels", std::iter::once(u8::from(example.is_random_next)));
-        let ones = std::iter::repeat_n(0, first).chain(runs([(tokens - first, 1), (max_seq_length - tokens, 0)]));
-        self.small("segment_ids", ones);
+        self.small("next_sentence_labels", &[(u8::from(example.is_random_next), 1)]);
+        self.small("segment_ids", &[(0, first), (1, tokens), (0, max_seq_length)]);
         bytes.push(tag::FIRST_BYTES);
         varint(bytes, self.features.len() as u64);
         bytes.extend_from_slice(&self.features);
@@ -78,14 +76,16 @@ impl Encoder {
         for &value in values {
             varint(&mut self.values, value.into());
         }
-        self.values.extend(std::iter::repeat_n(0, slots - values.len()));
+        self.values.resize(self.values.len() + slots - values.len(), 0);
         self.feature(name, tag::THIRD_BYTES);
     }
 
-    /// Values below 128, one byte each.
-    fn small(&mut self, name: &str, values: impl Iterator<Item = u8>) {
+    /// Values below 128, one byte each: runs of one value, each with the place where it ends.
+    fn small(&mut self, name: &str, runs: &[(u8, usize)]) {
         self.values.clear();
-        self.values.extend(values);
+        for &(value, end) in runs {
+            self.values.resize(end, value);
+        }
         self.feature(name, tag::THIRD_BYTES);
     }
 

@@ -35,22 +35,26 @@ impl Batches<'_> {
     /// Examples of the stream, in order.
     fn batch(&self, places: std::ops::Range<u64>) -> Result<(Batch, MaskedSlots)> {
         let n = self.dataset.len();
-        let numbers = places.map(|place| Order::new(self.seed, place / n, n).at(place % n));
-        collect(self.dataset, numbers, self.shape)
+        let drawn = places.map(|place| (place / n, Order::new(self.seed, place / n, n).at(place % n)));
+        collect(self.dataset, self.seed, drawn, self.shape)
     }
 }
 
-/// Reads examples into one batch. It is padded to its own longest example: padding changes no result, only the time.
+/// Reads examples, each named by (epoch, number), into one batch, with the masks that they have in a run of this seed. It is padded to its own longest example: padding changes no result, only the time.
 ///
 /// # Errors
 /// A damaged example, or one that does not fit `shape`.
-pub fn collect(dataset: &Dataset, numbers: impl Iterator<Item = u64>, shape: Shape) -> Result<(Batch, MaskedSlots)> {
-    let mut examples = Vec::new();
-    for number in numbers {
+pub fn collect(
+    dataset: &Dataset,
+    seed: u64,
+    examples: impl Iterator<Item = (u64, u64)>,
+    shape: Shape,
+) -> Result<(Batch, MaskedSlots)> {
+    let read = |(epoch, number)| {
         let mut example = Example::default();
-        dataset.read(number, &mut example)?;
-        examples.push(example);
-    }
+        dataset.read_masked(number, seed, epoch, &mut example).map(|()| example)
+    };
+    let examples = examples.map(read).collect::<Result<Vec<_>>>()?;
     let longest = examples.iter().map(|example| example.input_ids.len()).max().unwrap_or(0);
     Ok(Batch::from_examples(&examples, longest.min(shape.max_seq_length), shape.max_predictions_per_seq)?)
 }
