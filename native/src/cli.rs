@@ -63,7 +63,9 @@ pub enum Command {
     Embed(commands::embed::Arguments),
     /// What a model expects in place of [MASK]
     FillMask(commands::fill_mask::Arguments),
-    /// What is in a model folder, a weights file, or a folder of examples
+    /// Turn a model from any checkpoint into a Hugging Face folder, a TensorFlow checkpoint or ONNX
+    Convert(commands::convert::Arguments),
+    /// What is in a model of any format or in a folder of examples, and what it can be used for
     Inspect(commands::inspect::Arguments),
 }
 

@@ -9,8 +9,10 @@
     reason = "doc comments of commands and flags are their help texts, where [MASK] is no link"
 )]
 
+mod checksum;
 mod cli;
 mod commands;
+mod convert;
 mod dataset;
 mod inference;
 mod mapped_file;

@@ -8,7 +8,10 @@ mod read;
 pub use read::{Shape, decode};
 
 use super::Example;
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    protobuf::{varint, varint_length},
+};
 
 /// Protobuf tags: field number and wire type in one byte.
 mod tag {
@@ -63,7 +66,7 @@ impl Encoder {
         self.small("next_sentence_labels", &[(u8::from(example.is_random_next), 1)]);
         self.small("segment_ids", &[(0, first), (1, tokens), (0, max_seq_length)]);
         bytes.push(tag::FIRST_BYTES);
-        append_varint(bytes, self.features.len() as u32);
+        varint(bytes, self.features.len() as u64);
         bytes.extend_from_slice(&self.features);
         Ok(())
     }
@@ -71,7 +74,7 @@ impl Encoder {
     fn integers(&mut self, name: &str, values: &[u32], slots: usize) {
         self.values.clear();
         for &value in values {
-            append_varint(&mut self.values, value);
+            varint(&mut self.values, value.into());
         }
         self.values.resize(self.values.len() + slots - values.len(), 0);
         self.feature(name, tag::THIRD_BYTES);
@@ -95,14 +98,14 @@ impl Encoder {
         let features = &mut self.features;
         let mut open = |tag: u8, length: usize| {
             features.push(tag);
-            append_varint(features, length as u32);
+            varint(features, length as u64);
         };
         open(tag::FIRST_BYTES, field(name.len()) + field(field(list)));
         open(tag::FIRST_BYTES, name.len());
         features.extend_from_slice(name.as_bytes());
         let mut open = |tag: u8, length: usize| {
             features.push(tag);
-            append_varint(features, length as u32);
+            varint(features, length as u64);
         };
         open(tag::SECOND_BYTES, field(list));
         open(kind, list);
@@ -111,18 +114,6 @@ impl Encoder {
             features.extend_from_slice(&self.values);
         }
     }
-}
-
-fn append_varint(bytes: &mut Vec<u8>, mut value: u32) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
-fn varint_length(value: usize) -> usize {
-    (1 + (value | 1).ilog2() / 7) as usize
 }
 
 #[cfg(test)]
