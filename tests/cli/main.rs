@@ -6,6 +6,8 @@ mod prepare_bad_input;
 mod prepare_interrupted;
 mod prepare_parts;
 mod train;
+mod train_interrupted;
+mod train_watchdog;
 
 use std::path::Path;
 use std::process::Output;

@@ -54,9 +54,9 @@ impl RunFolder {
         }
     }
 
-    /// One row a logged step.
-    pub fn metrics(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
+    /// The folder itself: `metrics.jsonl`, TensorBoard's events and the report are in it.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Where checkpoints are.
