@@ -56,6 +56,8 @@ pub enum Command {
     FillMask(commands::fill_mask::Arguments),
     /// What is in a model folder, a weights file, or a folder of examples
     Inspect(commands::inspect::Arguments),
+    /// What this machine is; with --train, whether a run would go well
+    Doctor(Box<commands::doctor::Arguments>),
 }
 
 /// Google's scripts spell flags with underscores (`--max_seq_length=128`): every flag is accepted in both spellings.

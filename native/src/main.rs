@@ -12,7 +12,9 @@
 mod cli;
 mod commands;
 mod dataset;
+mod html;
 mod inference;
+mod machine;
 mod mapped_file;
 mod model_folder;
 mod notes;

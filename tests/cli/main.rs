@@ -1,5 +1,6 @@
 //! The real `native` binary, driven as a user drives it. Build it first: `cargo build -p clinicalbert-native`.
 
+mod doctor;
 mod models;
 mod prepare;
 mod prepare_bad_input;
@@ -7,6 +8,7 @@ mod prepare_interrupted;
 mod prepare_parts;
 mod train;
 mod train_interrupted;
+mod train_settings;
 mod train_watchdog;
 
 use std::path::Path;

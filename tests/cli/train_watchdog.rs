@@ -47,7 +47,7 @@ fn left_out(run: &Path) -> Vec<Value> {
 fn a_batch_that_makes_the_loss_jump_is_undone_named_and_left_out() {
     let folder = poisoned();
     // Every example once; with this seed the planted one comes when there is a trend to depart from.
-    let settings = ["--vocab", "vocab.txt", "--steps", "400", "--seed", "2", "--keep-checkpoints", "0"];
+    let settings = ["--vocab", "vocab.txt", "--steps", "400", "--seed", "4", "--keep-checkpoints", "0"];
     let begin = |out| [&["train", "--data", "data", "--out", out], &TINY[..], &settings].concat();
     let told = String::from_utf8(run(folder.path(), &begin("run")).stderr).unwrap();
     let path = folder.path().join("run");
@@ -68,7 +68,7 @@ fn a_batch_that_makes_the_loss_jump_is_undone_named_and_left_out() {
 
     // Killed after the going back, before and after a checkpoint remembers it.
     let mut arguments = begin("killed");
-    for rows_written in [step + 1, step + 60] {
+    for rows_written in [step + 1, step + 12] {
         let mut child = start(folder.path(), &arguments, Stdio::null());
         let killed = folder.path().join("killed/metrics.jsonl");
         wait_until("progress", || fs::read_to_string(&killed).is_ok_and(|text| text.lines().count() as u64 >= rows_written));

@@ -1,7 +1,5 @@
 //! The model card, `README.md` of the model folder: where the model came from, what it was trained on, how well it does, its limits.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::Result;
@@ -13,7 +11,7 @@ use super::metrics;
 use super::settings::Settings;
 use super::state::{Consumed, State, file_name};
 
-/// What a card tells beside the settings.
+/// What a card and a report tell beside the settings.
 pub struct Facts<'a> {
     /// Settings of the run.
     pub settings: &'a Settings,
@@ -27,6 +25,8 @@ pub struct Facts<'a> {
     pub case: &'a str,
     /// The run's folder.
     pub folder: &'a Path,
+    /// The machine's name for people.
+    pub device: String,
 }
 
 /// Writes the card.
@@ -34,7 +34,7 @@ pub struct Facts<'a> {
 /// # Errors
 /// The metrics cannot be read.
 pub fn card(facts: &Facts<'_>) -> Result<String> {
-    let Facts { settings, config, inputs, state, case, folder } = facts;
+    let Facts { settings, config, inputs, state, case, folder, .. } = facts;
     let schedule = settings.schedule();
     let start = settings
         .init
@@ -42,7 +42,7 @@ pub fn card(facts: &Facts<'_>) -> Result<String> {
         .map_or_else(|| format!("new weights, seed {}", settings.seed), |init| format!("`{}`", file_name(init)));
     let preset =
         settings.preset.map_or_else(String::new, |preset| format!("\n- Settings of a published model, which {}", preset.wants()));
-    let held_out = held_out(&folder.join(metrics::FILE))?;
+    let held_out = held_out(folder)?;
     let length = inputs.stretches().iter().map(|stretch| stretch.batches.shape.max_seq_length).max().unwrap_or(0);
     let batches: Vec<_> = inputs.stretches().iter().map(|stretch| &stretch.batches).collect();
     let batches: Vec<_> = batches
@@ -137,14 +137,11 @@ fn sources(inputs: &Inputs, consumed: &[Consumed]) -> String {
 }
 
 /// First and last evaluation as a table.
-fn held_out(metrics: &Path) -> Result<String> {
+fn held_out(folder: &Path) -> Result<String> {
     let mut rows: Vec<Value> = Vec::new();
-    for line in BufReader::new(File::open(metrics)?).lines() {
-        let row: Value = serde_json::from_str(&line?)?;
-        if row.get("split").is_some() {
-            rows.truncate(1);
-            rows.push(row);
-        }
+    for row in metrics::read(folder)?.into_iter().filter(|row| row.get("split").is_some_and(|split| split == "eval")) {
+        rows.truncate(1);
+        rows.push(row);
     }
     if rows.is_empty() {
         return Ok("None: the run had no held-out data (`--eval-data`).\n".into());

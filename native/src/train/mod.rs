@@ -24,6 +24,8 @@ mod interrupt;
 mod metrics;
 pub mod preparation;
 mod progress;
+pub mod rehearsal;
+mod report;
 mod run;
 pub mod run_folder;
 pub mod settings;

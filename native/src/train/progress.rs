@@ -101,8 +101,8 @@ impl Drop for Progress {
     }
 }
 
-/// `1:02:03`, or `2:03` below an hour.
-fn clock(seconds: f64) -> String {
+/// Time for people: `1:02:03`, or `2:03` below an hour.
+pub fn clock(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match hours {

@@ -1,5 +1,6 @@
 //! The loop: batch, update, row, evaluation, checkpoint; and back to the last checkpoint when an update goes wrong.
 
+use std::io::Write;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -16,8 +17,8 @@ use super::run_folder::RunFolder;
 use super::settings::Settings;
 use super::state::{Best, LeftOut, State, file_name};
 use super::watchdog::Trends;
-use super::{Outcome, Ready, card, evaluation, interrupt};
-use crate::model_folder;
+use super::{Outcome, Ready, card, evaluation, interrupt, report};
+use crate::{model_folder, whole_file};
 
 /// A run under way.
 pub struct Run<'a> {
@@ -163,9 +164,14 @@ impl<'a> Run<'a> {
                 }
             }
             // Before the checkpoint, so that a run resumed from it has the row and does not write it again.
-            let is_best = self.is_due(self.settings.eval_every()) && self.evaluate()?;
-            if is_best || self.is_due(self.settings.save_checkpoints_steps) {
+            let is_evaluated = self.is_due(self.settings.eval_every());
+            let is_best = is_evaluated && self.evaluate()?;
+            let is_saved = is_best || self.is_due(self.settings.save_checkpoints_steps);
+            if is_saved {
                 self.save()?;
+            }
+            if is_evaluated || is_saved {
+                self.report()?;
             }
         }
         Ok(true)
@@ -304,18 +310,29 @@ impl<'a> Run<'a> {
         checkpoint::remove_old(&checkpoints, self.settings.keep_checkpoints, self.state.best.map(|best| best.step))
     }
 
+    fn facts(&self) -> card::Facts<'_> {
+        card::Facts {
+            settings: self.settings,
+            config: &self.config,
+            inputs: self.inputs,
+            state: &self.state,
+            case: model_folder::case_name(self.tokenizer.case()),
+            folder: self.folder.path(),
+            device: self.device.name(),
+        }
+    }
+
+    fn report(&self) -> Result<()> {
+        let page = report::page(&self.facts())?;
+        let write = || whole_file::write_file(&self.folder.report(), |file| Ok(file.write_all(page.as_bytes())?));
+        wait_for_room(|line| self.progress.say(line), write)
+    }
+
     fn finish(self) -> Result<Outcome> {
         let model = self.folder.model();
         // There already if a finished run is resumed.
         if !model.exists() {
-            let card = card::card(&card::Facts {
-                settings: self.settings,
-                config: &self.config,
-                inputs: self.inputs,
-                state: &self.state,
-                case: model_folder::case_name(self.tokenizer.case()),
-                folder: self.folder.path(),
-            })?;
+            let card = card::card(&self.facts())?;
             let weights = self.device.weights()?;
             let write = || model_folder::write_folder(&model, &self.config, &weights, &self.tokenizer, &card);
             match wait_for_room(|line| self.progress.say(line), write) {

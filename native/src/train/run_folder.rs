@@ -54,7 +54,7 @@ impl RunFolder {
         }
     }
 
-    /// The folder itself: `metrics.jsonl`, TensorBoard's events and the report are in it.
+    /// The folder itself: `metrics.jsonl` and TensorBoard's events are in it.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -62,6 +62,11 @@ impl RunFolder {
     /// Where checkpoints are.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
+    }
+
+    /// Curves and settings for a reader.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
     }
 
     /// The model at the end.

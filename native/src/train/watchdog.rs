@@ -13,10 +13,12 @@ const NEWEST: f64 = 0.01;
 /// Updates before spikes are looked for; by then the variance is known to about a seventh of itself.
 const FIRST: u64 = 100;
 /// Least deviation that is counted with, as a logarithm. At the default threshold nothing below e^0.5 = 1.6 times the usual is a spike,
-/// however quiet the run: one that has its data by heart has next to no variance.
+/// however quiet the run.
 const LEAST_DEVIATION: f64 = 0.05;
-/// Least value that is told apart from 0, so that there is a logarithm.
-const LEAST_VALUE: f64 = 1e-6;
+/// Nothing below this is a spike: a loss of 1 is a good model's, and a norm of 1 is not even clipped.
+const LEAST_SPIKE: f64 = 1.0;
+/// What is below this counts as this: a run that has its data by heart goes up and down by factors that mean nothing.
+const LEAST_VALUE: f64 = 0.1;
 
 /// What is usual for loss and norm.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -42,7 +44,7 @@ impl Trends {
                 return Some(format!("{name} {value}"));
             }
             let deviations = trend.deviations(value);
-            if threshold > 0.0 && trend.updates >= FIRST && deviations > threshold {
+            if threshold > 0.0 && trend.updates >= FIRST && value > LEAST_SPIKE && deviations > threshold {
                 let usual = f64::from(trend.mean).exp();
                 return Some(format!("{name} {value:.4}, {deviations:.1} deviations above the usual {usual:.4}"));
             }
@@ -139,8 +141,9 @@ mod tests {
     #[test]
     fn a_run_without_any_variance_may_still_move() {
         let mut trends = Trends::default();
-        (0..500).for_each(|_| trends.add(0.5, 0.1));
-        assert_eq!(trends.trouble(&report(0.75, 0.15), THRESHOLD), None);
-        assert!(trends.trouble(&report(0.9, 0.1), THRESHOLD).is_some());
+        (0..500).for_each(|_| trends.add(2.0, 0.0));
+        assert_eq!(trends.trouble(&report(3.0, 0.9), THRESHOLD), None);
+        assert!(trends.trouble(&report(3.6, 0.0), THRESHOLD).unwrap().starts_with("loss"));
+        assert!(trends.trouble(&report(2.0, 1.1), THRESHOLD).unwrap().starts_with("gradient norm"));
     }
 }

@@ -3,12 +3,13 @@
 mod events;
 mod rows;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::whole_file;
 use events::Events;
@@ -16,6 +17,16 @@ pub use rows::{EvalRow, FileRecords, LeftOutRow, TrainRow};
 
 /// Name of the file in a run's folder.
 pub const FILE: &str = "metrics.jsonl";
+
+/// All rows of the run in `folder`.
+///
+/// # Errors
+/// The file is missing or damaged.
+pub fn read(folder: &Path) -> Result<Vec<Value>> {
+    let path = folder.join(FILE);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("{} is damaged", path.display()))).collect()
+}
 
 /// The open files.
 #[derive(Debug)]

@@ -217,7 +217,7 @@ fn overlay(under: &mut Table, over: &Table) {
 }
 
 /// The table's values, those of inner tables as `outer.key`.
-fn flat(table: &Table) -> Vec<(String, Value)> {
+pub fn flat(table: &Table) -> Vec<(String, Value)> {
     let mut values = Vec::new();
     for (key, value) in table {
         match value {

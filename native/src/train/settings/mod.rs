@@ -12,7 +12,7 @@ use clinicalbert_core::bert::{Freeze, Schedule};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-pub use layers::Layers;
+pub use layers::{Layers, flat};
 pub use phase::Phase;
 pub use preset::Preset;
 pub use source::Source;
