@@ -10,6 +10,7 @@ mod train;
 mod train_interrupted;
 mod train_settings;
 mod train_watchdog;
+mod vocab_extension;
 
 use std::path::Path;
 use std::process::Output;
