@@ -10,6 +10,9 @@ pub enum Error {
     /// A note that the original program itself fails on (only with the splitters `faithful` and `fixed`, which copy its bugs).
     #[error("the original splitter loses this note: {0}")]
     LostByOriginalRules(&'static str),
+    /// Sentence boundaries of another program that do not fit the note they are for.
+    #[error("sentence boundaries: {0}")]
+    Boundaries(String),
     /// Settings or input of example making that cannot work.
     #[error("examples: {0}")]
     Examples(String),

@@ -12,8 +12,11 @@
 //! The features keep text work light: `tokenizer` brings the `tokenizers` crate, `candle` the CPU backend with gradients.
 
 pub mod bert;
+mod checksum;
 mod error;
 pub mod examples;
+pub mod onnx;
+pub mod protobuf;
 pub mod tasks;
 pub mod text;
 #[cfg(feature = "tokenizer")]

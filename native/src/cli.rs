@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clinicalbert_core::text::{SentenceRules, SplitOptions, Splitter};
 
 use crate::commands;
+use crate::splitting::Splitting;
 
 /// Clinical notes in, a pretrained BERT out.
 #[derive(Debug, Parser)]
@@ -34,6 +36,13 @@ pub struct Common {
     pub quiet: bool,
 }
 
+impl Common {
+    /// Worker threads.
+    pub fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
 /// The commands, in the order in which data flows.
 #[derive(Debug, Subcommand)]
 #[allow(clippy::large_enum_variant, reason = "there is one in a process")]
@@ -54,7 +63,9 @@ pub enum Command {
     Embed(commands::embed::Arguments),
     /// What a model expects in place of [MASK]
     FillMask(commands::fill_mask::Arguments),
-    /// What is in a model folder, a weights file, or a folder of examples
+    /// Turn a model from any checkpoint into a Hugging Face folder, a TensorFlow checkpoint or ONNX
+    Convert(commands::convert::Arguments),
+    /// What is in a model of any format or in a folder of examples, and what it can be used for
     Inspect(commands::inspect::Arguments),
     /// What this machine is; with --train, whether a run would go well
     Doctor(Box<commands::doctor::Arguments>),
@@ -111,9 +122,25 @@ pub struct SplitFlags {
     /// Rules that cut notes into sections
     #[arg(long, value_enum, default_value_t)]
     pub splitter: SplitterName,
-    /// Rules that find sentences
+    /// What finds sentences
     #[arg(long, value_enum, default_value_t)]
-    pub sentences_by: SentenceRulesName,
+    pub sentences_by: SentencesBy,
+    /// For --sentences-by file: JSON lines {"id": …, "sentences": [[start, end], …]}, or what `native split --format jsonl` writes
+    #[arg(long, value_name = "FILE")]
+    pub boundaries: Option<PathBuf>,
+    /// What the offsets in --boundaries count: bytes of UTF-8, or characters as in Python
+    #[arg(long, value_enum, default_value_t)]
+    pub boundary_offsets: OffsetUnit,
+}
+
+/// `--boundary-offsets`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OffsetUnit {
+    /// Bytes of UTF-8
+    #[default]
+    Bytes,
+    /// Unicode code points
+    Characters,
 }
 
 /// `--splitter`.
@@ -132,28 +159,35 @@ pub enum SplitterName {
 
 /// `--sentences-by`.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
-pub enum SentenceRulesName {
-    /// Ours, made for clinical text
+pub enum SentencesBy {
+    /// Our rules, made for clinical text
     #[default]
     Rules,
     /// The rule component of the original
     OriginalRules,
+    /// Another program, whose boundaries are in --boundaries
+    File,
 }
 
 impl SplitFlags {
-    /// The core's options.
-    pub fn options(&self) -> SplitOptions {
-        SplitOptions {
-            splitter: match self.splitter {
-                SplitterName::Clinical => Splitter::Clinical,
-                SplitterName::Fixed => Splitter::Fixed,
-                SplitterName::Faithful => Splitter::Faithful,
-                SplitterName::None => Splitter::None,
-            },
-            sentences_by: match self.sentences_by {
-                SentenceRulesName::Rules => SentenceRules::Rules,
-                SentenceRulesName::OriginalRules => SentenceRules::OriginalRules,
-            },
-        }
+    /// How to cut notes.
+    ///
+    /// # Errors
+    /// Flags that contradict each other, or a file of boundaries that cannot be used.
+    pub fn splitting(&self) -> Result<Splitting> {
+        let splitter = match self.splitter {
+            SplitterName::Clinical => Splitter::Clinical,
+            SplitterName::Fixed => Splitter::Fixed,
+            SplitterName::Faithful => Splitter::Faithful,
+            SplitterName::None => Splitter::None,
+        };
+        let sentences_by = match (self.sentences_by, &self.boundaries) {
+            (SentencesBy::File, Some(file)) => return Splitting::at_boundaries(splitter, file, self.boundary_offsets),
+            (SentencesBy::File, None) => bail!("--sentences-by file needs --boundaries FILE, which says where sentences lie"),
+            (_, Some(_)) => bail!("--boundaries is used with --sentences-by file only: add it, or leave --boundaries out"),
+            (SentencesBy::Rules, None) => SentenceRules::Rules,
+            (SentencesBy::OriginalRules, None) => SentenceRules::OriginalRules,
+        };
+        Ok(Splitting::by_rules(SplitOptions { splitter, sentences_by }))
     }
 }

@@ -9,8 +9,10 @@
     reason = "doc comments of commands and flags are their help texts, where [MASK] is no link"
 )]
 
+mod checksum;
 mod cli;
 mod commands;
+mod convert;
 mod dataset;
 mod html;
 mod inference;
@@ -20,6 +22,7 @@ mod model_folder;
 mod notes;
 mod ordered;
 mod prepare;
+mod splitting;
 mod synthetic;
 mod train;
 #[allow(dead_code, reason = "used by the commands as they land")]

@@ -1,9 +1,13 @@
 //! The real `native` binary, driven as a user drives it. Build it first: `cargo build -p clinicalbert-native`.
 
+mod convert;
+mod damaged_models;
 mod doctor;
 mod models;
 mod prepare;
 mod prepare_bad_input;
+mod prepare_choices;
+mod prepare_disk;
 mod prepare_interrupted;
 mod prepare_parts;
 mod train;
@@ -25,6 +29,15 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
     let output = native().current_dir(folder).args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
+}
+
+/// The one line of an error.
+fn error(folder: &Path, arguments: &[&str]) -> String {
+    let output = native().current_dir(folder).args(arguments).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    told
 }
 
 /// A vocabulary of single characters, so that every ASCII text has tokens.

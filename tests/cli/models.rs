@@ -7,7 +7,7 @@ use clinicalbert_tests::reference;
 use serde_json::Value;
 
 use super::train::{prepared, train};
-use super::{native, run};
+use super::{error, run};
 
 fn trained() -> tempfile::TempDir {
     let folder = prepared();
@@ -17,15 +17,6 @@ fn trained() -> tempfile::TempDir {
 
 fn json(folder: &Path, arguments: &[&str]) -> Value {
     serde_json::from_slice(&run(folder, arguments).stdout).unwrap()
-}
-
-/// The one line of an error.
-fn error(folder: &Path, arguments: &[&str]) -> String {
-    let output = native().current_dir(folder).args(arguments).output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
-    told
 }
 
 fn close(a: f64, b: f64) -> bool {
@@ -127,13 +118,8 @@ fn inspect_tells_what_there_is() {
     let data = json(folder.path(), &["inspect", "data", "--json"]);
     assert_eq!((&data["max_seq_length"], data["files"].as_object().unwrap().len()), (&32.into(), 2));
     assert_eq!(data["rows_read"], 12);
-    assert!(
-        json(folder.path(), &["inspect", "run/model/model.safetensors", "--json"])["bert"]["missing"]
-            .as_array()
-            .unwrap()
-            .is_empty()
-    );
-    assert!(error(folder.path(), &["inspect", "absent"]).contains("nothing at absent"));
+    assert!(json(folder.path(), &["inspect", "run/model/model.safetensors", "--json"])["missing"].as_array().unwrap().is_empty());
+    assert!(error(folder.path(), &["inspect", "absent"]).contains("no model at absent"));
     assert!(error(folder.path(), &["inspect", "run"]).contains("folder of a run"));
 }
 

@@ -41,7 +41,7 @@ pub fn records(file: &Path) -> Vec<Vec<u8>> {
     Records::new(&fs::read(file).unwrap()).map(|record| record.unwrap().to_vec()).collect()
 }
 
-fn unpacked(path: &Path) -> Vec<u8> {
+pub fn unpacked(path: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     flate2::read::GzDecoder::new(fs::File::open(path).unwrap()).read_to_end(&mut bytes).unwrap();
     bytes

@@ -4,6 +4,7 @@
 //! `skipped: needs ../shared/…` and passes.
 
 mod bert;
+mod convert;
 mod examples;
 mod sections;
 mod sentences;

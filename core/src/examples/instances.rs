@@ -4,7 +4,7 @@
 //! of a billion-token corpus takes a hundred bytes, and the final shuffle can be done on instances kept in a file.
 
 use super::{
-    Example, Settings, Vocabulary,
+    Example, Masking, Settings, Vocabulary,
     corpus::{Corpus, TokenId},
     masking::{Mask, Masker, Pair},
     python_random::{Draws, PythonRandom},
@@ -57,15 +57,8 @@ impl Instance {
         example.first_segment_length = ids.len();
         ids.extend(pair.second.iter().map(|&id| id.into()));
         ids.push(vocabulary.separator);
-        example.masked_positions.clear();
-        example.masked_ids.clear();
-        for mask in &self.masks {
-            if let Some(token) = ids.get_mut(usize::from(mask.position)) {
-                example.masked_positions.push(u32::from(mask.position));
-                example.masked_ids.push(std::mem::replace(token, mask.id));
-            }
-        }
         example.is_random_next = self.is_random_next;
+        example.hide(&self.masks);
     }
 }
 
@@ -136,9 +129,12 @@ impl<'a, Id: TokenId> Instances<'a, Id> {
             }
             if self.sentence + 1 < offsets.len() {
                 self.cut(place, offsets);
-                let pair = self.instance.pair(&self.corpus);
-                self.masker.mask(&pair, self.settings, self.vocabulary, &mut self.random, &mut self.instance.masks);
                 self.made += 1;
+                // Where masks are drawn later none are drawn here: there is no original to be equal to.
+                if self.settings.masking == Masking::Static {
+                    let pair = self.instance.pair(&self.corpus);
+                    self.masker.mask(&pair, self.settings, self.vocabulary, &mut self.random, &mut self.instance.masks);
+                }
                 return Some(&self.instance);
             }
             self.documents_done += 1;
@@ -157,20 +153,34 @@ impl<'a, Id: TokenId> Instances<'a, Id> {
         self.documents_done / self.order.len().max(1)
     }
 
+    /// Number of instances made so far.
+    pub const fn made(&self) -> u64 {
+        self.made
+    }
+
     /// The last shuffle: for every place of the output, the number of the instance (in the order of making) that goes there.
+    /// `order` has [`Instances::made`] places; with a billion tokens it is better a mapped file.
     ///
     /// # Errors
-    /// [`Error::Examples`] if instances are still to be made, or there are 2^32 of them or more.
-    pub fn final_order(mut self) -> Result<Vec<u32>> {
+    /// [`Error::Examples`] if instances are still to be made, there are 2^32 of them or more, or `order` has another length.
+    pub fn final_order(mut self, order: &mut [u32]) -> Result<()> {
         if self.documents_done < self.documents_to_do {
             return Err(Error::Examples("all instances must be made before they are shuffled".into()));
         }
-        let made = u32::try_from(self.made).map_err(|_| {
-            Error::Examples(format!("at most 2^32 - 1 examples can be shuffled, {} were made; use shards", self.made))
-        })?;
-        let mut order: Vec<u32> = (0..made).collect();
-        self.random.shuffle(&mut order);
-        Ok(order)
+        if u32::try_from(self.made).is_err() {
+            return Err(Error::Examples(format!(
+                "at most 2^32 - 1 examples can be shuffled, {} were made; use shards",
+                self.made
+            )));
+        }
+        if order.len() as u64 != self.made {
+            return Err(Error::Examples(format!("expected {} places for the order, found {}", self.made, order.len())));
+        }
+        for (place, number) in order.iter_mut().zip(0..) {
+            *place = number;
+        }
+        self.random.shuffle(order);
+        Ok(())
     }
 
     /// Offsets of the sentences of the document at a place of the shuffled order.
@@ -248,7 +258,8 @@ pub fn make_examples<Id: TokenId>(corpus: Corpus<'_, Id>, settings: &Settings, v
     while let Some(instance) = instances.next_instance() {
         made.push(instance.clone());
     }
-    let order = instances.final_order()?;
+    let mut order = vec![0; made.len()];
+    instances.final_order(&mut order)?;
     let example = |&number: &u32| {
         let mut example = Example::default();
         made.get(number as usize)?.fill(&corpus, vocabulary, &mut example);

@@ -47,8 +47,12 @@ impl<Id: TokenId> Pair<'_, Id> {
 #[derive(Debug, Clone, Default)]
 pub struct Masker {
     positions: Vec<u16>,
-    /// Ranges of `positions` that are hidden together: single pieces, or whole words.
+    /// Ranges of `positions` that are hidden together, if whole words are.
     groups: Vec<(u16, u16)>,
+    /// By position, what stands there instead.
+    ids: Vec<u32>,
+    /// One bit for every position: whether it is hidden. Cheaper than sorting the masks.
+    hidden: Vec<u64>,
 }
 
 impl Masker {
@@ -65,39 +69,72 @@ impl Masker {
         draws: &mut impl Draws,
         masks: &mut Vec<Mask>,
     ) {
-        masks.clear();
-        self.group(pair, settings.whole_word_mask.then_some(vocabulary));
-        draws.shuffle(&mut self.groups);
-        let wanted = settings.masked_tokens(pair.length());
-        for &(start, end) in &self.groups {
-            let group = self.positions.get(usize::from(start)..usize::from(end)).unwrap_or(&[]);
-            if masks.len() >= wanted {
-                break;
+        self.positions.clear();
+        self.positions.extend(pair.candidates().map(|(position, _)| position));
+        self.ids.resize(pair.length(), 0);
+        self.hidden.clear();
+        self.hidden.resize(pair.length().div_ceil(64), 0);
+        let mut left = settings.masked_tokens(pair.length());
+        if settings.whole_word_mask {
+            self.group(pair, vocabulary);
+            let (mut groups, positions) = (std::mem::take(&mut self.groups), std::mem::take(&mut self.positions));
+            draws.shuffle(&mut groups);
+            for &(start, end) in &groups {
+                let group = positions.get(usize::from(start)..usize::from(end)).unwrap_or(&[]);
+                if left == 0 {
+                    break;
+                }
+                if group.len() <= left {
+                    left -= group.len();
+                    group.iter().for_each(|&position| self.hide(position, pair, vocabulary, draws));
+                }
             }
-            if masks.len() + group.len() > wanted {
-                continue;
-            }
-            for &position in group {
-                let id = if draws.random() < 0.8 {
-                    vocabulary.mask
-                } else if draws.random() < 0.5 {
-                    pair.token(position).unwrap_or(vocabulary.mask)
-                } else {
-                    vocabulary.entries.get(draws.below(vocabulary.entries.len())).copied().unwrap_or(vocabulary.mask)
-                };
-                masks.push(Mask { position, id });
-            }
+            (self.groups, self.positions) = (groups, positions);
+        } else {
+            // The same draws, a position at a time.
+            let mut positions = std::mem::take(&mut self.positions);
+            draws.shuffle(&mut positions);
+            positions.iter().take(left).for_each(|&position| self.hide(position, pair, vocabulary, draws));
+            self.positions = positions;
         }
-        masks.sort_unstable_by_key(|mask| mask.position);
+        self.collect(masks);
     }
 
-    fn group<Id: TokenId>(&mut self, pair: &Pair<'_, Id>, whole_words: Option<&Vocabulary>) {
-        self.positions.clear();
+    #[inline]
+    fn hide<Id: TokenId>(&mut self, position: u16, pair: &Pair<'_, Id>, vocabulary: &Vocabulary, draws: &mut impl Draws) {
+        let id = if draws.random() < 0.8 {
+            vocabulary.mask
+        } else if draws.random() < 0.5 {
+            pair.token(position).unwrap_or(vocabulary.mask)
+        } else {
+            vocabulary.entries.get(draws.below(vocabulary.entries.len())).copied().unwrap_or(vocabulary.mask)
+        };
+        let place = usize::from(position);
+        if let (Some(slot), Some(bits)) = (self.ids.get_mut(place), self.hidden.get_mut(place / 64)) {
+            *slot = id;
+            *bits |= 1 << (place % 64);
+        }
+    }
+
+    /// The hidden positions in ascending order.
+    fn collect(&self, masks: &mut Vec<Mask>) {
+        masks.clear();
+        for (word, &bits) in self.hidden.iter().enumerate() {
+            let mut bits = bits;
+            while bits != 0 {
+                let place = 64 * word + bits.trailing_zeros() as usize;
+                masks.push(Mask { position: place as u16, id: self.ids.get(place).copied().unwrap_or_default() });
+                bits &= bits - 1;
+            }
+        }
+    }
+
+    /// Whole words: a piece that goes on a word belongs to the group before it.
+    fn group<Id: TokenId>(&mut self, pair: &Pair<'_, Id>, vocabulary: &Vocabulary) {
         self.groups.clear();
-        for (place, (position, id)) in (0..).zip(pair.candidates()) {
-            self.positions.push(position);
+        for (place, (_, id)) in (0..).zip(pair.candidates()) {
             match self.groups.last_mut() {
-                Some((_, end)) if whole_words.is_some_and(|vocabulary| vocabulary.is_continuation(id)) => *end = place + 1,
+                Some((_, end)) if vocabulary.is_continuation(id) => *end = place + 1,
                 _ => self.groups.push((place, place + 1)),
             }
         }

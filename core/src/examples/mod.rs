@@ -8,6 +8,7 @@
 //! ```
 
 pub mod corpus;
+pub mod dynamic;
 pub mod instances;
 pub mod masking;
 pub mod packed;
@@ -36,6 +37,20 @@ pub struct Settings {
     pub random_seed: u64,
     /// Mask whole words (Google's later option) instead of single pieces.
     pub whole_word_mask: bool,
+    /// When masks are drawn.
+    #[serde(default)]
+    pub masking: Masking,
+}
+
+/// When masks are drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Masking {
+    /// Once, when examples are made, as the original does.
+    #[default]
+    Static,
+    /// Whenever an example is read, others in every epoch ([`dynamic`]); the stored example has none.
+    Dynamic,
 }
 
 impl Default for Settings {
@@ -48,6 +63,7 @@ impl Default for Settings {
             dupe_factor: 5,
             random_seed: 12345,
             whole_word_mask: false,
+            masking: Masking::Static,
         }
     }
 }
@@ -118,4 +134,18 @@ pub struct Example {
     pub masked_ids: Vec<u32>,
     /// Whether B is from elsewhere (label 1) rather than the actual next text (label 0).
     pub is_random_next: bool,
+}
+
+impl Example {
+    /// Puts masks into an example that has none.
+    pub fn hide(&mut self, masks: &[masking::Mask]) {
+        self.masked_positions.clear();
+        self.masked_ids.clear();
+        for mask in masks {
+            if let Some(token) = self.input_ids.get_mut(usize::from(mask.position)) {
+                self.masked_positions.push(u32::from(mask.position));
+                self.masked_ids.push(std::mem::replace(token, mask.id));
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Instances as records of one size, for the file they wait in between making and the final shuffle.
 
 use super::{
-    Settings,
+    Masking, Settings,
     instances::{Instance, Segment},
     masking::Mask,
 };
@@ -21,7 +21,11 @@ pub struct Packing {
 impl Packing {
     /// The packing for examples of these settings over a vocabulary of that many entries.
     pub fn new(settings: &Settings, vocab_size: usize) -> Self {
-        Self { slots: settings.max_predictions_per_seq.min(settings.max_seq_length), wide_ids: vocab_size > 1 << 16 }
+        let slots = match settings.masking {
+            Masking::Static => settings.max_predictions_per_seq.min(settings.max_seq_length),
+            Masking::Dynamic => 0,
+        };
+        Self { slots, wide_ids: vocab_size > 1 << 16 }
     }
 
     /// Bytes of a record.

@@ -32,6 +32,9 @@ pub trait Draws {
 #[derive(Clone)]
 pub struct PythonRandom {
     state: [u32; STATE_WORDS],
+    /// The words that the state gives, scrambled (tempered) all at once, which the compiler makes vector code of.
+    words: [u32; STATE_WORDS],
+    /// Place of the next word to give.
     next: usize,
 }
 
@@ -39,7 +42,7 @@ impl PythonRandom {
     /// `random.Random(seed)`. CPython drops the sign of its seed; so may the caller.
     pub fn new(seed: u64) -> Self {
         let (low, high) = (seed as u32, (seed >> 32) as u32);
-        let mut generator = Self { state: [0; STATE_WORDS], next: STATE_WORDS };
+        let mut generator = Self { state: [0; STATE_WORDS], words: [0; STATE_WORDS], next: STATE_WORDS };
         let keys = [low, high];
         generator.seed_by_array(if high == 0 { &keys[..1] } else { &keys });
         generator
@@ -92,19 +95,23 @@ impl PythonRandom {
             state[i] = twist(state[i], state[i + 1], state[i + SHIFT_WORDS - STATE_WORDS]);
         }
         state[STATE_WORDS - 1] = twist(state[STATE_WORDS - 1], state[0], state[SHIFT_WORDS - 1]);
+        for (word, &state) in self.words.iter_mut().zip(&self.state) {
+            let mut tempered = state ^ (state >> 11);
+            tempered ^= (tempered << 7) & 0x9d2c_5680;
+            tempered ^= (tempered << 15) & 0xefc6_0000;
+            *word = tempered ^ (tempered >> 18);
+        }
         self.next = 0;
     }
 
+    #[inline]
     fn word(&mut self) -> u32 {
         if self.next >= STATE_WORDS {
             self.refill();
         }
-        let mut word = self.state.get(self.next).copied().unwrap_or_default();
+        let word = self.words.get(self.next).copied().unwrap_or_default();
         self.next += 1;
-        word ^= word >> 11;
-        word ^= (word << 7) & 0x9d2c_5680;
-        word ^= (word << 15) & 0xefc6_0000;
-        word ^ (word >> 18)
+        word
     }
 
     /// `getrandbits(bits)`, 1 to 64 bits: the first word drawn is the low one.
@@ -122,6 +129,7 @@ fn mixed(word: u32) -> u32 {
 }
 
 impl Draws for PythonRandom {
+    #[inline]
     fn random(&mut self) -> f64 {
         let (high, low) = (self.word() >> 5, self.word() >> 6);
         (f64::from(high) * 67_108_864.0 + f64::from(low)) * (1.0 / 9_007_199_254_740_992.0)
@@ -139,6 +147,35 @@ impl Draws for PythonRandom {
             if number < bound {
                 return number as usize;
             }
+        }
+    }
+
+    /// The draws of the trait's own method. Whether a draw is taken or made again is as good as a coin toss, which a processor cannot
+    /// foresee; so an item is exchanged with itself for a draw that is not taken, and there is nothing to foresee.
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        if items.len() > u32::MAX as usize {
+            return (1..items.len()).rev().for_each(|last| items.swap(last, self.below(last + 1)));
+        }
+        let mut last = items.len().saturating_sub(1);
+        while last > 0 {
+            if self.next >= STATE_WORDS {
+                self.refill();
+            }
+            // As long as the bound, `last + 1`, has this many bits.
+            let bits = usize::BITS - (last + 1).leading_zeros();
+            let lowest = (1 << (bits - 1)) - 1;
+            let mut used = 0;
+            for word in self.words.get(self.next..).unwrap_or_default() {
+                let other = (word >> (u32::BITS - bits)) as usize;
+                let taken = other <= last;
+                items.swap(last, if taken { other } else { last });
+                last -= usize::from(taken);
+                used += 1;
+                if last < lowest.max(1) {
+                    break;
+                }
+            }
+            self.next += used;
         }
     }
 }
@@ -169,6 +206,22 @@ mod tests {
         let mut random = PythonRandom::new(0);
         assert_eq!(random.random(), 0.844_421_851_525_048_1);
         assert_eq!(random.below(0), 0);
+    }
+
+    #[test]
+    fn shuffling_draws_as_one_item_after_another_does() {
+        for length in [0, 1, 2, 3, 4, 5, 126, 127, 128, 129, 5000] {
+            let (mut fast, mut plain) = (PythonRandom::new(length), PythonRandom::new(length));
+            let (mut shuffled, mut expected): (Vec<u64>, Vec<u64>) = ((0..length).collect(), (0..length).collect());
+            for _ in 0..3 {
+                fast.shuffle(&mut shuffled);
+                for last in (1..expected.len()).rev() {
+                    expected.swap(last, plain.below(last + 1));
+                }
+            }
+            assert_eq!(shuffled, expected);
+            assert_eq!(fast.random(), plain.random(), "as many words are used for {length} items");
+        }
     }
 
     const SHUFFLED_BY_SEED_7: [u32; 8] = [6, 7, 2, 4, 0, 3, 1, 5];

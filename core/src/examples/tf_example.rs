@@ -8,7 +8,10 @@ mod read;
 pub use read::{Shape, decode};
 
 use super::Example;
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    protobuf::{varint, varint_length},
+};
 
 /// Protobuf tags: field number and wire type in one byte.
 mod tag {
@@ -49,10 +52,9 @@ impl Encoder {
             )));
         }
         let first = example.first_segment_length.min(tokens);
-        let runs = |runs: [(usize, u8); 2]| runs.into_iter().flat_map(|(length, value)| std::iter::repeat_n(value, length));
         self.features.clear();
         self.integers("input_ids", &example.input_ids, max_seq_length);
-        self.small("input_mask", runs([(tokens, 1), (max_seq_length - tokens, 0)]));
+        self.small("input_mask", &[(1, tokens), (0, max_seq_length)]);
         self.integers("masked_lm_ids", &example.masked_ids, max_predictions_per_seq);
         self.integers("masked_lm_positions", &example.masked_positions, max_predictions_per_seq);
         self.values.clear();
@@ -61,11 +63,10 @@ impl Encoder {
             self.values.extend_from_slice(&weight.to_le_bytes());
         }
         self.feature("masked_lm_weights", tag::SECOND_BYTES);
-        self.small("next_sentence_labels", std::iter::once(u8::from(example.is_random_next)));
-        let ones = std::iter::repeat_n(0, first).chain(runs([(tokens - first, 1), (max_seq_length - tokens, 0)]));
-        self.small("segment_ids", ones);
+        self.small("next_sentence_labels", &[(u8::from(example.is_random_next), 1)]);
+        self.small("segment_ids", &[(0, first), (1, tokens), (0, max_seq_length)]);
         bytes.push(tag::FIRST_BYTES);
-        append_varint(bytes, self.features.len() as u32);
+        varint(bytes, self.features.len() as u64);
         bytes.extend_from_slice(&self.features);
         Ok(())
     }
@@ -73,16 +74,18 @@ impl Encoder {
     fn integers(&mut self, name: &str, values: &[u32], slots: usize) {
         self.values.clear();
         for &value in values {
-            append_varint(&mut self.values, value);
+            varint(&mut self.values, value.into());
         }
-        self.values.extend(std::iter::repeat_n(0, slots - values.len()));
+        self.values.resize(self.values.len() + slots - values.len(), 0);
         self.feature(name, tag::THIRD_BYTES);
     }
 
-    /// Values below 128, one byte each.
-    fn small(&mut self, name: &str, values: impl Iterator<Item = u8>) {
+    /// Values below 128, one byte each: runs of one value, each with the place where it ends.
+    fn small(&mut self, name: &str, runs: &[(u8, usize)]) {
         self.values.clear();
-        self.values.extend(values);
+        for &(value, end) in runs {
+            self.values.resize(end, value);
+        }
         self.feature(name, tag::THIRD_BYTES);
     }
 
@@ -95,14 +98,14 @@ impl Encoder {
         let features = &mut self.features;
         let mut open = |tag: u8, length: usize| {
             features.push(tag);
-            append_varint(features, length as u32);
+            varint(features, length as u64);
         };
         open(tag::FIRST_BYTES, field(name.len()) + field(field(list)));
         open(tag::FIRST_BYTES, name.len());
         features.extend_from_slice(name.as_bytes());
         let mut open = |tag: u8, length: usize| {
             features.push(tag);
-            append_varint(features, length as u32);
+            varint(features, length as u64);
         };
         open(tag::SECOND_BYTES, field(list));
         open(kind, list);
@@ -111,18 +114,6 @@ impl Encoder {
             features.extend_from_slice(&self.values);
         }
     }
-}
-
-fn append_varint(bytes: &mut Vec<u8>, mut value: u32) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
-fn varint_length(value: usize) -> usize {
-    (1 + (value | 1).ilog2() / 7) as usize
 }
 
 #[cfg(test)]

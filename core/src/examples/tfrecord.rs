@@ -3,17 +3,15 @@
 //! `u64` length, `u32` masked CRC32C of those eight bytes, the payload, `u32` masked CRC32C of the payload; all little-endian
 //! (tensorflow/core/lib/io/record_writer.h).
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    checksum::{agrees, masked_crc32c},
+};
 
 /// Bytes of a frame before its payload.
 pub const HEADER_LENGTH: usize = 12;
 /// Bytes of a frame after its payload.
 pub const FOOTER_LENGTH: usize = 4;
-
-/// Checksum as TFRecord stores it, so that a record holding records does not upset its own checksum.
-fn masked_crc(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
-}
 
 /// Appends one record whose payload `write` appends.
 pub fn append_with(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
@@ -25,8 +23,8 @@ pub fn append_with(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         return;
     };
     let length = (payload.len() as u64).to_le_bytes();
-    let crc = masked_crc(payload);
-    for (place, byte) in header.iter_mut().zip(length.into_iter().chain(masked_crc(&length).to_le_bytes())) {
+    let crc = masked_crc32c(payload);
+    for (place, byte) in header.iter_mut().zip(length.into_iter().chain(masked_crc32c(&length).to_le_bytes())) {
         *place = byte;
     }
     bytes.extend_from_slice(&crc.to_le_bytes());
@@ -41,7 +39,7 @@ pub fn append(bytes: &mut Vec<u8>, payload: &[u8]) {
 /// For readers that hold no whole file: the length is to be trusted only as far as there are bytes.
 pub fn payload_length(header: [u8; HEADER_LENGTH]) -> Option<u64> {
     let (length, crc) = header.split_first_chunk::<8>()?;
-    (crc == masked_crc(length).to_le_bytes()).then(|| u64::from_le_bytes(*length))
+    agrees(masked_crc32c(length), u32::from_le_bytes(*crc.first_chunk()?)).then(|| u64::from_le_bytes(*length))
 }
 
 /// Records of a whole file, one after another, checked.
@@ -78,7 +76,7 @@ impl<'a> Records<'a> {
         let split = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
         let (payload, rest) = split.ok_or_else(needed)?;
         let (crc, rest) = rest.split_first_chunk::<FOOTER_LENGTH>().ok_or_else(needed)?;
-        if *crc != masked_crc(payload).to_le_bytes() {
+        if !agrees(masked_crc32c(payload), u32::from_le_bytes(*crc)) {
             return Err(damaged("payload"));
         }
         self.rest = rest;
@@ -152,7 +150,7 @@ mod tests {
     #[test]
     fn a_length_beyond_the_file_is_an_error_and_reserves_nothing() {
         let length = u64::MAX.to_le_bytes();
-        let bytes: Vec<u8> = length.into_iter().chain(masked_crc(&length).to_le_bytes()).chain([0; 20]).collect();
+        let bytes: Vec<u8> = length.into_iter().chain(masked_crc32c(&length).to_le_bytes()).chain([0; 20]).collect();
         let error = Records::new(&bytes).next().unwrap().unwrap_err();
         assert!(error.to_string().contains("record 0 at byte 0: expected 18446744073709551615 bytes"), "{error}");
         assert!(Records::new(&bytes).nth(1).is_none());

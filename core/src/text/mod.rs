@@ -10,7 +10,7 @@ mod split;
 pub use placeholders::placeholders;
 pub use sentences::sentence_spans;
 pub use span::Span;
-pub use split::split_note;
+pub use split::{split_note, split_note_at};
 
 use std::borrow::Cow;
 

@@ -6,7 +6,7 @@ use super::mapped::MappedText;
 use super::sections::{Cut, cut};
 use super::sentences::sentence_spans;
 use super::{Sentence, Span, SplitNote, SplitOptions, Splitter, placeholders};
-use crate::Result;
+use crate::{Error, Result};
 
 /// What becomes of the white space inside a sentence.
 #[derive(Clone, Copy)]
@@ -39,6 +39,36 @@ pub fn split_note(text: &str, options: SplitOptions) -> Result<SplitNote<'_>> {
             }));
         }
         note.sections.push(section);
+    }
+    Ok(note)
+}
+
+/// Cuts a note into sections by rules, and into sentences at boundaries that another program has found: `sentences` are ranges of the
+/// note's bytes, in order and apart. Blank ones are left out. White space is collapsed as with our own rules.
+///
+/// # Errors
+/// [`Error::Boundaries`] for a range that is not in the note, cuts a character or overlaps the one before;
+/// [`Error::LostByOriginalRules`] as in [`split_note`].
+pub fn split_note_at<'note>(text: &'note str, splitter: Splitter, sentences: &[Span]) -> Result<SplitNote<'note>> {
+    let sections = cut(text, splitter)?.into_iter().map(|cut| cut.section).collect();
+    let mut note = SplitNote { sections, placeholders: placeholders(text), ..SplitNote::default() };
+    let mut before = 0;
+    for (number, &Span { start, end }) in sentences.iter().enumerate() {
+        let wrong = |why: &str| Err(Error::Boundaries(format!("sentence {} ({start} to {end}) {why}", number + 1)));
+        if end > text.len() || start > end {
+            return wrong(&format!("does not lie in the note, which has {} bytes", text.len()));
+        }
+        if start < before {
+            return wrong("begins before the one before it ends");
+        }
+        let Some(slice) = text.get(start..end) else { return wrong("cuts a character in two; are the offsets bytes of UTF-8?") };
+        before = end;
+        let span = Span::new(start, end).trimmed(text);
+        if !span.is_empty() {
+            let section = note.sections.partition_point(|section| section.span.start <= span.start).saturating_sub(1);
+            let text = collapsed(slice).map_or(Cow::Borrowed(slice), Cow::Owned);
+            note.sentences.push(Sentence { text, span, section });
+        }
     }
     Ok(note)
 }
@@ -110,6 +140,30 @@ mod tests {
         let lives = "She lives in a small house by the sea with her husband of years.";
         assert_eq!(sentences, [("Social History:", 15, 0), (lives, lives.len() + 3, 0), ("PLAN: rest", 11, 1)]);
         assert!(split.sentences.iter().all(|s| matches!(s.text, Cow::Owned(_)) == (s.text != s.span.of(note))));
+    }
+
+    #[test]
+    fn boundaries_of_another_program_are_followed_and_their_sections_found() {
+        let note = "HPI:\nShe  fell.\n \nPLAN:\nRest, Dr.\u{a0}Wu.";
+        let found = [Span::new(0, 15), Span::new(15, 18), Span::new(18, note.len())];
+        let split = split_note_at(note, Splitter::Clinical, &found).unwrap();
+        let sentences: Vec<_> = split.sentences.iter().map(|s| (s.text.as_ref(), s.span.of(note), s.section)).collect();
+        assert_eq!(
+            sentences,
+            [("HPI: She fell.", "HPI:\nShe  fell.", 0), ("PLAN: Rest, Dr. Wu.", "PLAN:\nRest, Dr.\u{a0}Wu.", 1)]
+        );
+    }
+
+    #[test]
+    fn boundaries_that_do_not_fit_the_note_are_told_by_number() {
+        let told = |found: &[(usize, usize)]| {
+            let spans: Vec<Span> = found.iter().map(|&(start, end)| Span::new(start, end)).collect();
+            split_note_at("né.", Splitter::None, &spans).unwrap_err().to_string()
+        };
+        assert!(told(&[(0, 1), (1, 5)]).contains("sentence 2 (1 to 5) does not lie in the note, which has 4 bytes"));
+        assert!(told(&[(2, 1)]).contains("does not lie in the note"));
+        assert!(told(&[(0, 3), (1, 4)]).contains("begins before the one before it ends"));
+        assert!(told(&[(0, 2)]).contains("cuts a character"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Reading numbers from the front of a byte slice; `None` where it is too short.
 
+use crate::protobuf::read_varint;
+
 /// The bytes that are still to be read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a>(pub &'a [u8]);
@@ -48,34 +50,13 @@ impl<'a> Cursor<'a> {
 
     /// A base-128 number, seven bits a byte, the lowest first.
     pub fn varint(&mut self) -> Option<u64> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.u8()?;
-            let bits = u64::from(byte & 0x7f);
-            // The tenth byte holds one bit.
-            if shift == 63 && bits > 1 {
-                return None;
-            }
-            value |= bits << shift;
-            if byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
+        read_varint(&mut self.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn varints_end_where_64_bits_end() {
-        assert_eq!(Cursor(&[0xac, 0x02, 9]).varint(), Some(300));
-        assert_eq!(Cursor(&[0xff; 9]).varint(), None);
-        assert_eq!(Cursor(&[255, 255, 255, 255, 255, 255, 255, 255, 255, 1]).varint(), Some(u64::MAX));
-        assert_eq!(Cursor(&[255, 255, 255, 255, 255, 255, 255, 255, 255, 2]).varint(), None);
-    }
 
     #[test]
     fn nothing_is_taken_beyond_the_end() {

@@ -14,6 +14,8 @@ use crate::{Error, Result};
 mod bundle;
 mod cursor;
 mod dtype;
+mod format;
+mod load;
 mod names;
 mod pickle;
 mod pytorch;
@@ -22,9 +24,13 @@ mod zip;
 
 pub use bundle::{Bundle, BundleEntry, BundleIndex, CheckpointState, write_bundle};
 pub use dtype::Dtype;
-pub use names::{Loaded, Plan, Slots, Used, load, load_slots};
+pub use format::Format;
+pub use load::{ADAM_FIRST, ADAM_SECOND, Loaded, Slots, check, load, load_slots};
+pub use names::{Plan, Used};
 pub use pytorch::PyTorch;
 pub use safetensors::{Safetensors, ShardIndex};
+
+use format::check_not_something_else;
 
 #[cfg(target_endian = "big")]
 compile_error!("tensors are written as they lie in memory, which must be little-endian");
@@ -85,6 +91,14 @@ pub trait WeightsFile {
     /// # Errors
     /// [`Error::Tensor`] if there is no such tensor, it is not floating-point, or its bytes are damaged.
     fn read(&self, name: &str) -> Result<HostTensor>;
+
+    /// The number of updates that training had done, if the file says so; only TensorFlow's do.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if it is damaged or no whole number.
+    fn global_step(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
 /// Most axes of a tensor; BERT's have two. Keeps hostile shapes out of error messages.
@@ -114,20 +128,6 @@ fn show<T: std::fmt::Debug>(shape: &[T]) -> String {
     if shape.len() > MAX_AXES { format!("of {} axes", shape.len()) } else { format!("{shape:?}") }
 }
 
-/// Says what bytes are that are often found in place of a weights file.
-fn check_not_something_else(bytes: &[u8]) -> Result<()> {
-    let found = if bytes.is_empty() {
-        "the file is empty"
-    } else if bytes.starts_with(b"version https://git-lfs") {
-        "the file is a Git LFS pointer, not the weights themselves; run `git lfs pull` in the folder it came from"
-    } else if bytes.starts_with(b"<!DOCTYPE") || bytes.starts_with(b"<html") {
-        "the file is a web page, not weights; download it again from the page's \"raw\" or \"resolve\" address"
-    } else {
-        return Ok(());
-    };
-    Err(Error::Weights(found.into()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,12 +154,5 @@ mod tests {
         assert!(tensor_error(&"é".repeat(1 << 20), "y").to_string().len() < 300);
         assert_eq!((elements(&[2, 3]), elements(&[0; 9])), (Some(6), None));
         assert_eq!((show(&[2, 3]), show(&[0; 9])), ("[2, 3]".into(), "of 9 axes".into()));
-    }
-
-    #[test]
-    fn files_that_are_not_weights_are_named_for_what_they_are() {
-        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
-        assert!(check_not_something_else(pointer).unwrap_err().to_string().contains("git lfs pull"));
-        assert!(check_not_something_else(b"").unwrap_err().to_string().contains("empty"));
     }
 }

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{HostTensor, Listing, Tensors, WeightsFile, show, tensor_error};
+use super::{Listing, show, tensor_error};
 use crate::{
     Error, Result,
     bert::{Config, Parameter, Part, parameters},
@@ -34,28 +34,8 @@ pub struct Plan {
     pub skipped: Vec<(String, String)>,
     /// Parameters that the file lacks, and the part each belongs to.
     pub missing: Vec<(String, Part)>,
-    /// Copies of a parameter under a second name: (name in the file, parameter). [`load`] insists that they are equal.
+    /// Copies of a parameter under a second name: (name in the file, parameter). [`super::load`] insists that they are equal.
     pub tied: Vec<(String, String)>,
-}
-
-/// Parameters read from a file.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Loaded {
-    /// By Hugging Face name, in Hugging Face's orientation; all values are finite.
-    pub tensors: Tensors,
-    /// Where they came from, what was left aside and what is missing.
-    pub plan: Plan,
-}
-
-/// The optimizer's state beside the parameters, as Google's training writes it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Slots {
-    /// Adam's running mean of gradients (`adam_m`), by parameter.
-    pub first: Tensors,
-    /// Adam's running mean of squared gradients (`adam_v`), by parameter.
-    pub second: Tensors,
-    /// Updates done (`global_step`).
-    pub step: u64,
 }
 
 impl Plan {
@@ -136,64 +116,6 @@ impl Plan {
         let others = missing.count();
         Err(Error::Weights(format!("the {title} is incomplete: {first} and {others} more tensors are missing; {advice}")))
     }
-}
-
-impl Loaded {
-    /// Whether the file has all of a part.
-    pub fn has(&self, part: Part) -> bool {
-        self.plan.has(part)
-    }
-}
-
-/// Reads the parameters of `config` (or of the model that the file implies) from a file of any format, one tensor at a time.
-///
-/// Missing heads are for the caller to judge ([`Plan::require`]); a missing piece of the encoder is an error here.
-///
-/// # Errors
-/// Those of [`Plan::new`], [`Plan::require`] for the encoder and [`WeightsFile::read`]; [`Error::Tensor`] for a value that is not
-/// finite and for a decoder that is not tied to the word embeddings.
-pub fn load(file: &dyn WeightsFile, config: Option<&Config>) -> Result<Loaded> {
-    let plan = Plan::new(&file.list(), config)?;
-    plan.require(Part::Encoder)?;
-    let mut tensors = Tensors::new();
-    for Used { in_file, parameter, transposed } in &plan.used {
-        tensors.insert(parameter.clone(), read(file, in_file, *transposed)?);
-    }
-    for (copy, parameter) in &plan.tied {
-        if tensors.get(parameter) != Some(&file.read(copy)?) {
-            let reason = format!("differs from {parameter}; only models whose output matrix is the word embeddings can be used");
-            return Err(tensor_error(copy, reason));
-        }
-    }
-    Ok(Loaded { tensors, plan })
-}
-
-/// Reads the optimizer's state beside TensorFlow parameters; `None` if there is none.
-///
-/// `step` is the caller's to find: it is an integer, which [`super::Bundle::global_step`] reads.
-///
-/// # Errors
-/// [`Error::Tensor`] if a slot is missing for a parameter that is there, or is damaged; those of [`Plan::new`].
-pub fn load_slots(file: &dyn WeightsFile, config: Option<&Config>, step: u64) -> Result<Option<Slots>> {
-    let list = file.list();
-    let plan = Plan::new(&list, config)?;
-    if !list.iter().any(|listing| listing.name.ends_with("/adam_m")) {
-        return Ok(None);
-    }
-    let mut slots = Slots { step, ..Slots::default() };
-    for Used { in_file, parameter, transposed } in &plan.used {
-        slots.first.insert(parameter.clone(), read(file, &format!("{in_file}/adam_m"), *transposed)?);
-        slots.second.insert(parameter.clone(), read(file, &format!("{in_file}/adam_v"), *transposed)?);
-    }
-    Ok(Some(slots))
-}
-
-fn read(file: &dyn WeightsFile, name: &str, transposed: bool) -> Result<HostTensor> {
-    let tensor = file.read(name)?;
-    if let Some((index, value)) = tensor.data.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-        return Err(tensor_error(name, format!("expected finite values, value {index} is {value}; the file is damaged")));
-    }
-    Ok(if transposed { tensor.transposed() } else { tensor })
 }
 
 /// Second names under which Hugging Face's files may repeat a parameter.
@@ -292,151 +214,4 @@ fn reason_to_skip(name: &str) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Memory(Tensors);
-
-    impl WeightsFile for Memory {
-        fn list(&self) -> Vec<Listing> {
-            let listing = |(name, tensor): (&String, &HostTensor)| Listing {
-                name: name.clone(),
-                dtype: super::super::Dtype::F32,
-                shape: tensor.shape.clone(),
-            };
-            self.0.iter().map(listing).collect()
-        }
-
-        fn read(&self, name: &str) -> Result<HostTensor> {
-            self.0.get(name).cloned().ok_or_else(|| tensor_error(name, "not in the file"))
-        }
-    }
-
-    const PARTS: [Part; 4] = [Part::Encoder, Part::Pooler, Part::MlmHead, Part::NspHead];
-
-    fn config() -> Config {
-        Config {
-            vocab_size: 7,
-            hidden_size: 4,
-            num_hidden_layers: 2,
-            num_attention_heads: 1,
-            intermediate_size: 6,
-            max_position_embeddings: 5,
-            type_vocab_size: 2,
-            ..Config::default()
-        }
-    }
-
-    /// Every value of every parameter differs from every other.
-    fn model() -> Tensors {
-        let mut next = 0.0;
-        let parameters = parameters(&config()).into_iter().map(|parameter| {
-            let values = parameter.shape.iter().product();
-            let data = std::iter::repeat_with(|| {
-                next += 1.0;
-                next
-            });
-            (parameter.name, HostTensor { data: data.take(values).collect(), shape: parameter.shape })
-        });
-        parameters.collect()
-    }
-
-    fn renamed(rename: impl Fn(&str) -> String) -> Tensors {
-        model().into_iter().map(|(name, tensor)| (rename(&name), tensor)).collect()
-    }
-
-    fn error(tensors: Tensors) -> String {
-        load(&Memory(tensors), Some(&config())).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn every_spelling_gives_the_same_parameters() {
-        let old = |name: &str| name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
-        let spellings = [
-            model(),
-            renamed(|name| name.trim_start_matches("bert.").to_owned()),
-            renamed(|name| format!("module.{name}")),
-            renamed(old),
-            renamed(|name| name.replace("cls.predictions.bias", "cls.predictions.decoder.bias")),
-        ];
-        for (number, spelling) in spellings.into_iter().enumerate() {
-            for config in [Some(&config()), None] {
-                let loaded = load(&Memory(spelling.clone()), config).unwrap();
-                assert_eq!(loaded.tensors, model(), "spelling {number}");
-                assert_eq!((loaded.plan.skipped, loaded.plan.missing), (vec![], vec![]));
-            }
-        }
-    }
-
-    #[test]
-    fn tensorflow_kernels_are_turned() {
-        let mut google = Tensors::new();
-        for parameter in parameters(&config()) {
-            let tensor = model().remove(&parameter.name).unwrap();
-            let tensor = if parameter.tf_transposed { tensor.transposed() } else { tensor };
-            for slot in ["adam_m", "adam_v"] {
-                google.insert(format!("{}/{slot}", parameter.tf_name), tensor.clone());
-            }
-            google.insert(parameter.tf_name, tensor);
-        }
-        google.insert("bert/embeddings/word_embeddings/BERTAdam".into(), HostTensor::default());
-        google.insert("beta1_power".into(), HostTensor::default());
-        for config in [Some(&config()), None] {
-            let loaded = load(&Memory(google.clone()), config).unwrap();
-            assert_eq!(loaded.tensors, model());
-            assert!(PARTS.into_iter().all(|part| loaded.has(part)));
-            assert!(loaded.plan.skipped.iter().all(|(_, reason)| reason == "optimizer state"));
-            assert_eq!(loaded.plan.skipped.len(), 2 * model().len() + 2);
-            let slots = load_slots(&Memory(google.clone()), config, 8).unwrap().unwrap();
-            assert_eq!((slots.first, slots.second, slots.step), (model(), model(), 8));
-        }
-    }
-
-    #[test]
-    fn what_is_no_parameter_is_skipped_with_a_reason() {
-        let mut tensors = model();
-        let words = tensors["bert.embeddings.word_embeddings.weight"].clone();
-        tensors.insert("cls.predictions.decoder.weight".into(), words);
-        tensors.insert("bert.embeddings.position_ids".into(), HostTensor::default());
-        tensors.insert("classifier.weight".into(), HostTensor::default());
-        let plan = load(&Memory(tensors), None).unwrap().plan;
-        let reasons: Vec<_> = plan.skipped.iter().map(|(name, reason)| (name.as_str(), reason.as_str())).collect();
-        assert_eq!(
-            reasons,
-            [
-                ("bert.embeddings.position_ids", "the numbers 0, 1, 2, … as transformers 3 and 4 saved them"),
-                ("classifier.weight", "no parameter of BERT's encoder, pooler or pretraining heads"),
-                ("cls.predictions.decoder.weight", "a copy of bert.embeddings.word_embeddings.weight"),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_missing_head_is_told_and_a_missing_layer_is_an_error() {
-        let mut tensors = model();
-        tensors.retain(|name, _| !name.starts_with("cls.predictions") && !name.starts_with("bert.pooler"));
-        let loaded = load(&Memory(tensors.clone()), Some(&config())).unwrap();
-        let has: Vec<_> = PARTS.into_iter().filter(|part| loaded.has(*part)).collect();
-        assert_eq!(has, [Part::Encoder, Part::NspHead]);
-        let message = loaded.plan.require(Part::MlmHead).unwrap_err().to_string();
-        assert!(message.contains("masked language model head is incomplete") && message.contains("and 4 more"), "{message}");
-        tensors.remove("bert.encoder.layer.1.output.dense.bias");
-        assert!(error(tensors).contains("bert.encoder.layer.1.output.dense.bias and 0 more tensors are missing"));
-    }
-
-    #[test]
-    fn damage_is_an_error_that_names_the_tensor() {
-        let mut tensors = model();
-        tensors.get_mut("bert.pooler.dense.bias").unwrap().data[2] = f32::NAN;
-        assert!(error(tensors).contains("tensor bert.pooler.dense.bias: expected finite values, value 2 is NaN"));
-        let mut tensors = model();
-        tensors.insert("bert.pooler.dense.bias".into(), HostTensor { shape: vec![5], data: vec![0.0; 5] });
-        assert!(error(tensors).contains("expected shape [4] by the configuration, found [5]"));
-        let mut tensors = model();
-        tensors.insert("cls.predictions.decoder.weight".into(), HostTensor { shape: vec![7, 4], data: vec![0.0; 28] });
-        assert!(error(tensors).contains("differs from bert.embeddings.word_embeddings.weight"));
-        assert!(error(Tensors::from([("x".into(), HostTensor::default())])).contains("no BERT"));
-        let layers = Config { num_hidden_layers: 1 << 24, ..config() };
-        assert!(load(&Memory(model()), Some(&layers)).unwrap_err().to_string().contains("16777216 layers"));
-    }
-}
+mod tests;

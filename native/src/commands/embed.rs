@@ -25,7 +25,7 @@ const CHUNK: usize = 1024;
 /// Flags.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Model folder, or its model.safetensors
+    /// Model: a folder, any file of it, or the prefix of a TensorFlow checkpoint
     #[arg(long, value_name = "MODEL")]
     model: PathBuf,
     #[command(flatten)]
@@ -97,7 +97,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         true => arguments.texts.read()?,
         false => Box::new(from_notes(&arguments.notes, &mut skipped)?),
     };
-    let embedder = embedder(arguments)?;
+    let (embedder, description) = embedder(arguments)?;
     if let Some(out) = &arguments.states {
         let texts = texts.collect::<Result<Vec<_>>>()?;
         states::write(out, &embedder.model, &embedder.tokenizer, texts.iter().map(|text| text.text.as_str()))?;
@@ -121,6 +121,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         }
     };
     if !common.quiet {
+        eprintln!("{description}");
         if long > 0 {
             eprintln!(
                 "{long} texts were longer than {} tokens: cut into windows that overlap by {}, averaged by tokens",
@@ -134,8 +135,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-fn embedder(arguments: &Arguments) -> Result<Embedder> {
+/// What makes vectors, and the model in a line.
+fn embedder(arguments: &Arguments) -> Result<(Embedder, String)> {
     let folder = ModelFolder::read(&arguments.model)?;
+    let description = folder.describe();
     let layers = folder.config.num_hidden_layers;
     let layer = match arguments.layer {
         negative if negative < 0 => (layers + 1).checked_sub(usize::try_from(negative.unsigned_abs())?),
@@ -158,7 +161,7 @@ fn embedder(arguments: &Arguments) -> Result<Embedder> {
         normalize: arguments.normalize,
     };
     embedder.check()?;
-    Ok(embedder)
+    Ok((embedder, description))
 }
 
 /// Hands every text's vector to `take`, in order; tells how many texts were cut into windows.

@@ -1,7 +1,6 @@
 //! `native eval`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Args;
@@ -19,7 +18,7 @@ use crate::train::{device, evaluation::evaluate};
 /// Flags.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Model folder, checkpoint, or model.safetensors
+    /// Model: a folder, any file of it, or the prefix of a TensorFlow checkpoint
     #[arg(long, alias = "init-checkpoint", value_name = "MODEL")]
     model: PathBuf,
     /// Held-out examples: a prepared folder or a TFRecord file
@@ -58,11 +57,14 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     let most = arguments.max_eval_steps.map_or(u64::MAX, |steps| steps.saturating_mul(arguments.eval_batch_size as u64));
     let target = if common.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(Some(data.len().min(most)), target);
-    let step = step_of(&model.path);
+    let step = model.found.step()?;
     let batch_size = arguments.eval_batch_size;
     let data = std::slice::from_ref(&data);
     let figures = evaluate(device.as_ref(), data, shape, batch_size, most, step.unwrap_or(0), |done| bar.set_position(done))?;
     bar.finish_and_clear();
+    if !common.quiet {
+        eprintln!("{}", model.describe());
+    }
     let Value::Object(mut figures) = serde_json::to_value(figures)? else { return Ok(Answer::No) };
     if step.is_none() {
         figures.remove("global_step");
@@ -80,10 +82,4 @@ fn print_figures(figures: &Map<String, Value>, json: bool) {
     let mut lines: Vec<String> = figures.iter().map(|(key, value)| format!("{key} = {value}")).collect();
     lines.sort();
     println!("{}", lines.join("\n"));
-}
-
-/// Updates behind a model, if it is a checkpoint of ours.
-fn step_of(folder: &Path) -> Option<u64> {
-    let state: Value = serde_json::from_slice(&fs::read(folder.join("state.json")).ok()?).ok()?;
-    state.get("step")?.as_u64()
 }

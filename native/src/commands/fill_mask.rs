@@ -17,7 +17,7 @@ use crate::model_folder::ModelFolder;
 /// Flags.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Model folder, or its model.safetensors
+    /// Model: a folder, any file of it, or the prefix of a TensorFlow checkpoint
     #[arg(long, value_name = "MODEL")]
     model: PathBuf,
     #[command(flatten)]
@@ -71,6 +71,9 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         // As Hugging Face's pipeline: the result itself for one text, an array of results for several.
         let answer = if answers.len() == 1 { answers.pop().unwrap_or_default() } else { Value::Array(answers) };
         writeln!(out, "{answer}")?;
+    }
+    if !common.quiet {
+        eprintln!("{}", folder.describe());
     }
     Ok(Answer::Yes)
 }

@@ -1,5 +1,6 @@
 //! One file a command: its flags and what it does with them.
 
+pub mod convert;
 pub mod doctor;
 pub mod embed;
 pub mod eval;
@@ -41,7 +42,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Answer> {
         Command::Eval(arguments) => eval::run(&arguments, common),
         Command::Embed(arguments) => embed::run(&arguments, common),
         Command::FillMask(arguments) => fill_mask::run(&arguments, common),
-        Command::Doctor(arguments) => doctor::run(&arguments, common),
+        Command::Convert(arguments) => convert::run(&arguments, common),
         Command::Inspect(arguments) => inspect::run(&arguments, common),
+        Command::Doctor(arguments) => doctor::run(&arguments, common),
     }
 }

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
-use clinicalbert_core::examples;
+use clap::{Args, ValueEnum};
+use clinicalbert_core::examples::{self, Masking};
 use clinicalbert_core::tokenizer::Case;
 
 use super::Answer;
@@ -52,6 +52,9 @@ pub struct Arguments {
     /// Mask whole words instead of single pieces
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = truth, action = clap::ArgAction::Set, help_heading = "Examples")]
     do_whole_word_mask: bool,
+    /// When masks are drawn: once, as the original does, or whenever training reads an example, others in every epoch
+    #[arg(long, value_enum, default_value_t, help_heading = "Examples")]
+    masking: MaskingName,
     /// Lower-case the text and drop accents; if not given, as the vocabulary is
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = truth, help_heading = "Examples")]
     do_lower_case: Option<bool>,
@@ -76,6 +79,16 @@ pub struct Arguments {
     /// Rows between points to go on from
     #[arg(long, default_value_t = 20_000, hide = true)]
     checkpoint_every: u64,
+}
+
+/// `--masking`.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum MaskingName {
+    /// Stored with the examples
+    #[default]
+    Static,
+    /// Drawn from (seed, epoch, example) when training reads an example; only native can read such a folder
+    Dynamic,
 }
 
 /// Booleans as Python's flag libraries write them.
@@ -172,7 +185,7 @@ fn settings(arguments: &Arguments, common: &Common) -> Result<Settings> {
         vocab,
         case: arguments.do_lower_case.map(|lower| if lower { Case::Uncased } else { Case::Cased }),
         out,
-        split: arguments.split.options(),
+        splitting: arguments.split.splitting()?,
         examples: examples::Settings {
             max_seq_length: arguments.max_seq_length,
             max_predictions_per_seq: arguments.max_predictions_per_seq,
@@ -181,12 +194,16 @@ fn settings(arguments: &Arguments, common: &Common) -> Result<Settings> {
             dupe_factor: arguments.dupe_factor,
             random_seed: arguments.random_seed,
             whole_word_mask: arguments.do_whole_word_mask,
+            masking: match arguments.masking {
+                MaskingName::Static => Masking::Static,
+                MaskingName::Dynamic => Masking::Dynamic,
+            },
         },
         shards,
         holdout: arguments.holdout,
         part: arguments.shard,
         key: arguments.key.as_deref().map(Key::new),
-        threads: common.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        threads: common.threads(),
         checkpoint_every: arguments.checkpoint_every,
     })
 }

@@ -5,14 +5,18 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use clinicalbert_core::text::{SplitNote, SplitOptions, split_note};
+use clinicalbert_core::text::{SentenceRules, SplitNote};
 use clinicalbert_core::tokenizer::WordPiece;
 use serde_json::{Value, json};
 
 use super::Answer;
-use crate::cli::{Common, NotesInput, SplitFlags};
+use crate::cli::{Common, NotesInput, SentencesBy, SplitFlags};
 use crate::notes::{self, Content};
 use crate::prepare::vocabulary;
+use crate::splitting::{
+    Splitting,
+    differences::{self, Mode, Pair},
+};
 
 /// Flags.
 #[derive(Debug, Args)]
@@ -24,6 +28,9 @@ pub struct Arguments {
     input: NotesInput,
     #[command(flatten)]
     split: SplitFlags,
+    /// Instead of the notes, show how many of --notes the splitters cut differently
+    #[arg(long, requires = "notes", conflicts_with_all = ["files", "row", "pieces", "splitter", "boundaries"])]
+    differences: bool,
     /// Only the note with this id
     #[arg(long, value_name = "ID")]
     row: Option<String>,
@@ -51,7 +58,10 @@ enum Format {
 /// # Errors
 /// No input was given, it cannot be read, or the asked-for row is not there.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
-    let options = arguments.split.options();
+    if arguments.differences {
+        return differences(arguments, common);
+    }
+    let splitting = arguments.split.splitting()?;
     let tokenizer = match &arguments.vocab {
         Some(path) if arguments.pieces => Some(vocabulary::load(path, None)?),
         _ => None,
@@ -60,7 +70,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         format: if common.json { Format::Jsonl } else { arguments.format },
         colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         tokenizer,
-        options,
+        splitting,
         out: std::io::BufWriter::new(std::io::stdout().lock()),
     };
     let mut shown = 0usize;
@@ -103,6 +113,32 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     }
 }
 
+/// The report on how many notes are cut differently.
+fn differences(arguments: &Arguments, common: &Common) -> Result<Answer> {
+    let rules = match arguments.split.sentences_by {
+        SentencesBy::Rules => SentenceRules::Rules,
+        SentencesBy::OriginalRules => SentenceRules::OriginalRules,
+        SentencesBy::File => bail!("--differences compares rules; leave --sentences-by file out"),
+    };
+    let found = differences::count(notes::open(&arguments.input)?, rules, common.threads())?;
+    let mut out = std::io::stdout().lock();
+    if common.json {
+        writeln!(out, "{}", serde_json::to_string(&found)?)?;
+        return Ok(Answer::Yes);
+    }
+    writeln!(out, "{} notes\n\n{:<22}{:>12}{:>12}{:>12}", found.notes, "splitter", "notes lost", "sections", "sentences")?;
+    for (name, _) in differences::MODES {
+        let Mode { lost, sections, sentences } = found.modes.get(name).copied().unwrap_or_default();
+        writeln!(out, "{name:<22}{lost:>12}{sections:>12}{sentences:>12}")?;
+    }
+    writeln!(out, "\n{:<22}{:>24}{:>24}", "notes that differ", "in sections", "in sentences")?;
+    for (name, Pair { sections, sentences }) in &found.pairs {
+        let share = |count: u64| format!("{count} ({:.1} %)", 100.0 * count as f64 / found.notes.max(1) as f64);
+        writeln!(out, "{:<22}{:>24}{:>24}", name.replace('/', " / "), share(*sections), share(*sentences))?;
+    }
+    Ok(Answer::Yes)
+}
+
 fn read_text(file: &PathBuf) -> Result<String> {
     let mut bytes = Vec::new();
     if file.as_os_str() == "-" {
@@ -122,13 +158,13 @@ struct View<W: Write> {
     format: Format,
     colour: bool,
     tokenizer: Option<WordPiece>,
-    options: SplitOptions,
+    splitting: Splitting,
     out: W,
 }
 
 impl<W: Write> View<W> {
     fn show(&mut self, id: &str, text: &str) -> Result<()> {
-        let note = match split_note(text, self.options) {
+        let note = match self.splitting.split(id, text) {
             Ok(note) => note,
             Err(error) => {
                 eprintln!("note {id}: {error}");

@@ -4,6 +4,7 @@
 //! checksums are verified. Files are read rather than mapped: a file that shrinks under a map kills the process.
 
 pub mod index;
+mod masking;
 mod mixture;
 mod shuffle;
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clinicalbert_core::examples::{
     Example,
+    dynamic::{DynamicMasking, MaskKey},
     tf_example::{self, Shape},
     tfrecord::Records,
 };
@@ -32,6 +34,8 @@ pub struct Dataset {
     shards: Vec<Shard>,
     examples: u64,
     shape: Shape,
+    /// Draws the masks, if the examples were stored without.
+    masking: Option<DynamicMasking>,
 }
 
 #[derive(Debug)]
@@ -47,7 +51,8 @@ impl Dataset {
     /// Opens a prepared folder (`examples-*.tfrecord`, else every `*.tfrecord`) or one TFRecord file, also of Google's making.
     ///
     /// # Errors
-    /// No such files, none with an example, an index that does not belong to its file, or examples of different shapes.
+    /// No such files, none with an example, an index that does not belong to its file, examples of different shapes, or examples without
+    /// masks in a folder that does not say how to draw them.
     pub fn open(path: &Path) -> Result<Self> {
         let mut shards = Vec::new();
         let mut examples = 0;
@@ -60,11 +65,23 @@ impl Dataset {
             shards.push(Shard { path, file, offsets, first });
         }
         ensure!(examples > 0, "{} holds no example; prepare it again: native prepare --notes … --out DIR", path.display());
-        let mut dataset =
-            Self { path: path.to_owned(), shards, examples, shape: Shape { max_seq_length: 0, max_predictions_per_seq: 0 } };
+        let mut dataset = Self {
+            path: path.to_owned(),
+            shards,
+            examples,
+            shape: Shape { max_seq_length: 0, max_predictions_per_seq: 0 },
+            masking: masking::of_folder(path)?,
+        };
         let mut shape = None;
         for shard in dataset.shards.iter().filter(|shard| shard.offsets.len() > 0) {
-            let found = dataset.read(shard.first, &mut Example::default())?;
+            let mut example = Example::default();
+            let found = dataset.read(shard.first, &mut example)?;
+            ensure!(
+                dataset.masking.is_some() || !example.masked_positions.is_empty() || found.max_predictions_per_seq == 0,
+                "{} has examples without masks, as `native prepare --masking dynamic` stores them: give the whole prepared folder, whose \
+                 summary.json and vocab.txt say how masks are drawn",
+                shard.path.display()
+            );
             let Shape { max_seq_length, max_predictions_per_seq } = *shape.get_or_insert(found);
             ensure!(
                 shape == Some(found),
@@ -100,7 +117,19 @@ impl Dataset {
         self.shape
     }
 
-    /// Reads example `number` of `0..len()` into `example` and tells the lengths that it is padded to.
+    /// Reads example `number` of `0..len()` with the masks that it has in an epoch of a run; stored masks are the same in all.
+    ///
+    /// # Errors
+    /// As [`Dataset::read`].
+    pub fn read_masked(&self, number: u64, seed: u64, epoch: u64, example: &mut Example) -> Result<()> {
+        self.read(number, example)?;
+        if let Some(masking) = &self.masking {
+            masking.mask(example, MaskKey { seed, epoch, example: number });
+        }
+        Ok(())
+    }
+
+    /// Reads example `number` of `0..len()` as stored and tells the lengths that it is padded to.
     ///
     /// # Errors
     /// No such example, or a damaged record: its file, number and byte.
@@ -145,6 +174,9 @@ impl Dataset {
                 hash.update(shard.bytes(sample * records / SAMPLED.min(records))?);
             }
         }
+        if let Some(masking) = &self.masking {
+            hash.update(serde_json::to_vec(masking.settings())?);
+        }
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
@@ -162,7 +194,10 @@ impl Shard {
 }
 
 /// Fills `buffer` from byte `offset` on, without moving any cursor.
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+///
+/// # Errors
+/// The file ends before, or the disk refuses.
+pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
     #[cfg(unix)]
     return std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset);
     #[cfg(not(unix))]

@@ -1,5 +1,8 @@
-//! Model folders as Hugging Face lays them out: configuration, weights, vocabulary.
+//! Model folders: configuration, weights of any format, vocabulary. Read as Hugging Face and as Google lay them out, written as
+//! Hugging Face does.
 
+mod find;
+mod optimizer;
 mod tokenizer;
 mod weights;
 mod write;
@@ -11,12 +14,13 @@ use anyhow::{Context, Result, ensure};
 use clinicalbert_core::{
     bert::{Config, Part},
     tokenizer::{Case, WordPiece},
-    weights::Loaded,
+    weights::{Loaded, load},
 };
 
+pub use find::Found;
+pub use optimizer::write_slots;
 pub use tokenizer::{read_tokenizer, read_vocabulary};
-pub use weights::{weights_files, with_weights};
-pub use write::{write_files, write_folder};
+pub use write::{write_companions, write_files, write_folder};
 
 /// Names that the configuration may have: Hugging Face's, Google's.
 const CONFIG_FILES: [&str; 2] = ["config.json", "bert_config.json"];
@@ -27,6 +31,8 @@ pub struct ModelFolder {
     pub path: PathBuf,
     /// Shape of the model.
     pub config: Config,
+    /// Where the weights were.
+    pub found: Found,
     /// Weights by name, and what the file had beside them.
     pub loaded: Loaded,
     /// The tokenizer; its vocabulary fits the model.
@@ -34,17 +40,26 @@ pub struct ModelFolder {
 }
 
 impl ModelFolder {
-    /// Reads a folder, or the folder of the weights file that is given.
+    /// Reads a folder, or the folder of the weights file or TensorFlow prefix that is given.
     ///
     /// # Errors
     /// What is missing, damaged or does not fit together, and what to do about it.
     pub fn read(path: &Path) -> Result<Self> {
-        let config = read_config(path)?;
-        let loaded = read_weights(path, &config)?;
-        let folder = folder_of(path);
-        let tokenizer = read_tokenizer(&folder)?;
-        check_vocabulary(&tokenizer, &config, &folder)?;
-        Ok(Self { path: folder, config, loaded, tokenizer })
+        Self::read_with(path, None, None)
+    }
+
+    /// Reads weights with a configuration and a vocabulary that may lie elsewhere; those beside the weights if not given.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_with(path: &Path, config: Option<&Path>, vocab: Option<&Path>) -> Result<Self> {
+        let found = Found::at(path)?;
+        let folder = found.folder();
+        let config = config.map_or_else(|| config_in(&folder), read_config_file)?;
+        let loaded = found.open(|file| Ok(load(file, Some(&config))?))?;
+        let tokenizer = vocab.map_or_else(|| read_tokenizer(&folder), read_vocabulary)?;
+        check_vocabulary(&tokenizer, &config, vocab.unwrap_or(&folder))?;
+        Ok(Self { path: folder, config, found, loaded, tokenizer })
     }
 
     /// Requires a head.
@@ -75,21 +90,28 @@ pub const fn case_name(case: Case) -> &'static str {
     }
 }
 
-/// The folder itself, or the one that holds the given file.
+/// The folder itself, or the one that holds the file or prefix.
 pub fn folder_of(path: &Path) -> PathBuf {
-    match path.is_file() {
-        true => path.parent().map_or_else(PathBuf::new, Path::to_owned),
-        false => path.to_owned(),
+    match path.parent() {
+        _ if path.is_dir() => path.to_owned(),
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
     }
 }
 
-/// Reads `config.json` or `bert_config.json` of a folder (or of a weights file's folder).
+/// Reads the configuration that belongs to the weights at `path`.
+///
+/// # Errors
+/// There are no weights, or as [`config_in`].
+pub fn read_config(path: &Path) -> Result<Config> {
+    config_in(&Found::at(path)?.folder())
+}
+
+/// Reads `config.json` or `bert_config.json` of a folder.
 ///
 /// # Errors
 /// There is none, or it describes no BERT.
-pub fn read_config(path: &Path) -> Result<Config> {
-    ensure!(path.exists(), "no model at {}: expected a folder with config.json, model.safetensors and vocab.txt", path.display());
-    let folder = folder_of(path);
+pub fn config_in(folder: &Path) -> Result<Config> {
     let file = CONFIG_FILES.iter().map(|name| folder.join(name)).find(|file| file.is_file());
     let file = file.with_context(|| {
         format!(
@@ -114,7 +136,7 @@ pub fn read_config_file(file: &Path) -> Result<Config> {
 /// # Errors
 /// There are none, or they do not fit `config`.
 pub fn read_weights(path: &Path, config: &Config) -> Result<Loaded> {
-    with_weights(path, |file| Ok(clinicalbert_core::weights::load(file, Some(config))?))
+    Found::at(path)?.open(|file| Ok(load(file, Some(config))?))
 }
 
 /// Checks that every id of the tokenizer has a row in the model.

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use clinicalbert_core::tokenizer::{Case, WordPiece};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::prepare::vocabulary;
 
-/// Reads the tokenizer of a model folder, with the case that `tokenizer_config.json` says, else the vocabulary itself.
+/// Reads the tokenizer of a model folder, with the case that the folder's tokenizer files say, else the vocabulary itself.
 ///
 /// # Errors
 /// There is none, it is damaged, or the folder asks for lower-casing of a cased vocabulary.
@@ -37,15 +37,34 @@ pub fn read_vocabulary(path: &Path) -> Result<WordPiece> {
     }
 }
 
+/// What the folder asks for: `tokenizer_config.json` before `tokenizer.json`, as in transformers.
 fn asked_case(folder: &Path) -> Result<Option<Case>> {
-    #[derive(Deserialize)]
+    #[derive(Default, Deserialize)]
     struct TokenizerConfig {
         do_lower_case: Option<bool>,
     }
-    let file = folder.join("tokenizer_config.json");
-    let Ok(bytes) = fs::read(&file) else { return Ok(None) };
-    let config: TokenizerConfig = serde_json::from_slice(&bytes).with_context(|| file.display().to_string())?;
-    Ok(config.do_lower_case.map(|lower| if lower { Case::Uncased } else { Case::Cased }))
+    #[derive(Default, Deserialize)]
+    struct TokenizerJson {
+        normalizer: Option<Normalizer>,
+    }
+    #[derive(Deserialize)]
+    struct Normalizer {
+        lowercase: Option<bool>,
+    }
+    let config: TokenizerConfig = read_json(&folder.join("tokenizer_config.json"))?;
+    let lower = match config.do_lower_case {
+        Some(lower) => Some(lower),
+        None => {
+            read_json::<TokenizerJson>(&folder.join("tokenizer.json"))?.normalizer.and_then(|normalizer| normalizer.lowercase)
+        }
+    };
+    Ok(lower.map(|lower| if lower { Case::Uncased } else { Case::Cased }))
+}
+
+/// The default if there is no such file.
+fn read_json<T: Default + DeserializeOwned>(file: &Path) -> Result<T> {
+    let Ok(bytes) = fs::read(file) else { return Ok(T::default()) };
+    serde_json::from_slice(&bytes).with_context(|| file.display().to_string())
 }
 
 #[cfg(test)]
@@ -80,6 +99,12 @@ mod tests {
     fn lower_casing_a_cased_vocabulary_is_an_error_with_the_fix() {
         let text = case(CASED, Some(r#"{"do_lower_case":true}"#)).unwrap_err().to_string();
         assert!(text.contains(r#"set "do_lower_case": false"#), "{text}");
+        let folder = folder(CASED, None);
+        let json = folder.path().join("tokenizer.json");
+        std::fs::write(&json, r#"{"normalizer":{"type":"BertNormalizer","lowercase":true}}"#).unwrap();
+        assert!(read_tokenizer(folder.path()).err().unwrap().to_string().contains(r#""lowercase": false in tokenizer.json"#));
+        std::fs::write(&json, r#"{"normalizer":{"type":"BertNormalizer","lowercase":false}}"#).unwrap();
+        assert_eq!(read_tokenizer(folder.path()).unwrap().case(), Case::Cased);
     }
 
     #[test]

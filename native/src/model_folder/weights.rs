@@ -1,51 +1,75 @@
-//! Finding and opening weights: a file, the shards of one, or a folder with either.
+//! Opening weights of any format: files are mapped, so a tensor is in memory only once it has been read.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
-use clinicalbert_core::weights::{Safetensors, ShardIndex, WeightsFile};
+use anyhow::{Context, Result, ensure};
+use clinicalbert_core::weights::{Bundle, BundleIndex, Format, Listing, PyTorch, Safetensors, ShardIndex, WeightsFile};
+use memmap2::Mmap;
 
-const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+use super::find::Found;
+use crate::mapped_file::map;
 
-/// The weights files of a folder, or the one that is given; several if the model is in shards, in the order of the index.
-///
-/// # Errors
-/// There are none.
-pub fn weights_files(path: &Path) -> Result<Vec<PathBuf>> {
-    if path.is_file() {
-        return Ok(vec![path.to_owned()]);
+impl Found {
+    /// Opens the weights and hands them to `use_weights`.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, or what `use_weights` returned; the file is named.
+    pub fn open<T>(&self, use_weights: impl FnOnce(&dyn WeightsFile) -> Result<T>) -> Result<T> {
+        let result = || -> Result<T> {
+            let main = map(&self.file)?;
+            let parts = self.parts(&main)?.iter().map(|file| map(file)).collect::<Result<Vec<Mmap>>>()?;
+            let parts: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
+            match self.format {
+                Format::Safetensors => use_weights(&Safetensors::open(&main)?),
+                Format::SafetensorsIndex => use_weights(&Safetensors::open_shards(&ShardIndex::from_json(&main)?, &parts)?),
+                Format::PyTorch => use_weights(&PyTorch::open(&main)?),
+                Format::TensorFlow => use_weights(&Bundle::open(BundleIndex::open(&main)?, parts)?),
+            }
+        };
+        result().with_context(|| self.file.display().to_string())
     }
-    ensure!(path.exists(), "no model at {}: expected a folder with model.safetensors, or such a file", path.display());
-    if path.join(SINGLE).is_file() {
-        return Ok(vec![path.join(SINGLE)]);
-    }
-    if path.join(INDEX).is_file() {
-        let index = read_index(&path.join(INDEX))?;
-        return Ok(index.shards().into_iter().map(|name| path.join(name)).collect());
-    }
-    bail!("{} has no weights: expected model.safetensors (or {INDEX} and its shards) in it", path.display())
-}
 
-/// Opens the weights at `path` and hands them to `use_weights`.
-///
-/// # Errors
-/// There are none, they are damaged, or what `use_weights` returned; the file is named.
-pub fn with_weights<T>(path: &Path, use_weights: impl FnOnce(&dyn WeightsFile) -> Result<T>) -> Result<T> {
-    let files = weights_files(path)?;
-    let read = |file: &PathBuf| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
-    let bytes = files.iter().map(read).collect::<Result<Vec<_>>>()?;
-    let slices: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
-    let result = match slices.as_slice() {
-        [single] if !path.join(INDEX).is_file() => Safetensors::open(single),
-        shards => Safetensors::open_shards(&read_index(&path.join(INDEX))?, shards),
-    };
-    let name = || files.first().map(|file| file.display().to_string()).unwrap_or_default();
-    use_weights(&result.with_context(name)?).with_context(name)
-}
+    /// What is in the weights. A TensorFlow index tells without its data.
+    ///
+    /// # Errors
+    /// As [`Found::open`].
+    pub fn list(&self) -> Result<Vec<Listing>> {
+        match self.format {
+            Format::TensorFlow => {
+                let index = BundleIndex::open(&map(&self.file)?).with_context(|| self.file.display().to_string())?;
+                Ok(index.list())
+            }
+            _ => self.open(|file| Ok(file.list())),
+        }
+    }
 
-fn read_index(file: &Path) -> Result<ShardIndex> {
-    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    ShardIndex::from_json(&bytes).with_context(|| file.display().to_string())
+    /// All files that hold the weights: the index, if there is one, and what it names.
+    ///
+    /// # Errors
+    /// A file that the index names is not there.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let parts = self.parts(&map(&self.file)?).with_context(|| self.file.display().to_string())?;
+        Ok([vec![self.file.clone()], parts].concat())
+    }
+
+    /// The files that the index names; none for a format without one.
+    fn parts(&self, main: &[u8]) -> Result<Vec<PathBuf>> {
+        let names: Vec<String> = match self.format {
+            Format::Safetensors | Format::PyTorch => return Ok(Vec::new()),
+            Format::SafetensorsIndex => ShardIndex::from_json(main)?.shards().into_iter().map(str::to_owned).collect(),
+            Format::TensorFlow => {
+                BundleIndex::open(main)?.data_files(&self.file.file_stem().unwrap_or_default().to_string_lossy())
+            }
+        };
+        let pytorch = names.iter().find(|name| name.ends_with(".bin"));
+        ensure!(
+            pytorch.is_none(),
+            "PyTorch weights in shards are not read: save the model again with save_pretrained of transformers, which writes safetensors"
+        );
+        let parts: Vec<PathBuf> = names.iter().map(|name| self.file.with_file_name(name)).collect();
+        for part in &parts {
+            ensure!(part.is_file(), "{} is missing: copy it there too", part.display());
+        }
+        Ok(parts)
+    }
 }

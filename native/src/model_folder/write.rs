@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use clinicalbert_core::{
-    bert::Config,
+    bert::{Config, Heads},
     tokenizer::WordPiece,
     weights::{Tensors, safetensors},
 };
@@ -45,8 +45,17 @@ pub fn write_folder(folder: &Path, config: &Config, weights: &Tensors, tokenizer
 /// # Errors
 /// The disk refused.
 pub fn write_files(folder: &Path, config: &Config, weights: &Tensors, tokenizer: &WordPiece) -> Result<()> {
+    write_companions(folder, config, Heads::of(config, weights), tokenizer)?;
+    whole_file::write_file(&folder.join("model.safetensors"), |file| Ok(safetensors::write(weights, &BTreeMap::new(), file)?))
+}
+
+/// Writes configuration and tokenizer of a model with these heads.
+///
+/// # Errors
+/// The disk refused.
+pub fn write_companions(folder: &Path, config: &Config, heads: Heads, tokenizer: &WordPiece) -> Result<()> {
     let hugging_face = HuggingFaceConfig {
-        architectures: ["BertForPreTraining"],
+        architectures: [architecture(heads)],
         model_type: "bert",
         torch_dtype: "float32",
         pad_token_id: tokenizer.special().pad,
@@ -55,7 +64,6 @@ pub fn write_files(folder: &Path, config: &Config, weights: &Tensors, tokenizer:
         config,
     };
     write_json(&folder.join("config.json"), &hugging_face)?;
-    whole_file::write_file(&folder.join("model.safetensors"), |file| Ok(safetensors::write(weights, &BTreeMap::new(), file)?))?;
     write_text(&folder.join("vocab.txt"), &tokenizer.vocab_txt())?;
     write_text(&folder.join("tokenizer.json"), &tokenizer.tokenizer_json()?)?;
     // Spelled out: left out, transformers lower-cases a cased model and puts no limit on the length.
@@ -64,6 +72,16 @@ pub fn write_files(folder: &Path, config: &Config, weights: &Tensors, tokenizer:
         "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]",
     });
     write_json(&folder.join("special_tokens_map.json"), &special)
+}
+
+/// The class of transformers that has these heads and no others.
+const fn architecture(heads: Heads) -> &'static str {
+    match heads {
+        Heads { mlm: true, nsp: true, .. } => "BertForPreTraining",
+        Heads { mlm: true, nsp: false, .. } => "BertForMaskedLM",
+        Heads { mlm: false, nsp: true, .. } => "BertForNextSentencePrediction",
+        Heads { mlm: false, nsp: false, .. } => "BertModel",
+    }
 }
 
 fn write_json(file: &Path, value: &impl Serialize) -> Result<()> {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bytemuck::Pod;
 use clinicalbert_core::examples::corpus::{Corpus, TokenId};
 use clinicalbert_core::examples::instances::Instances;
@@ -15,8 +15,12 @@ use clinicalbert_core::examples::packed::Packing;
 use clinicalbert_core::examples::{self, Vocabulary};
 
 use super::progress::Progress;
-use super::store::{Appended, Store};
+use super::store::{Appended, Store, numbers_mut};
 use super::summary::Stage;
+use crate::{mapped_file, ordered};
+
+/// Instances that are handed to the disk at once.
+const BATCH: usize = 1 << 14;
 
 /// What examples are made of.
 pub struct Making<'a> {
@@ -75,31 +79,37 @@ impl Making<'_> {
         Ok(Stage::new(self.name("instances", "held-out instances"), start.elapsed()))
     }
 
-    fn make_from<Id: TokenId + Pod>(&self, corpus: Corpus<'_, Id>, progress: &Progress) -> Result<()> {
-        /// Share of the documents between two looks at the bar.
-        const LOOK_EVERY: u64 = 1 << 14;
+    fn make_from<Id: TokenId + Pod + Sync>(&self, corpus: Corpus<'_, Id>, progress: &Progress) -> Result<()> {
         let bar = progress.share("pairs and masks");
         let packing = self.packing();
         let mut file = Appended::open(self.instances(), 0)?;
         let mut instances = Instances::new(corpus, self.settings, self.vocabulary)?;
-        let (mut record, mut made) = (Vec::new(), 0u64);
-        while let Some(instance) = instances.next_instance() {
-            record.clear();
-            packing.append(instance, &mut record)?;
-            file.write(&record)?;
-            made += 1;
-            if made.is_multiple_of(LOOK_EVERY) {
-                bar.set(instances.progress());
-            }
-        }
+        let batches = std::iter::from_fn(|| {
+            let batch = packed_batch(&mut instances, packing).transpose()?;
+            bar.set(instances.progress());
+            Some(batch)
+        });
+        // One thread draws, this one writes.
+        ordered::map(1, batches, || (), |(), batch| Ok(batch), |batch| file.write(&batch))?;
         file.sync()?;
         // The order is written last and renamed into place: where it is, this stage is done.
         let unfinished = self.store.join("order.unfinished");
-        let mut order = Appended::open(unfinished.clone(), 0)?;
-        order.write(bytemuck::cast_slice(&instances.final_order()?))?;
-        order.sync()?;
+        ensure!(instances.made() > 0, "no example can be made of these documents");
+        let mut order = mapped_file::create(&unfinished, instances.made() * size_of::<u32>() as u64)?;
+        instances.final_order(numbers_mut(&mut order)?)?;
+        order.flush().with_context(|| format!("cannot write {}", unfinished.display()))?;
         fs::rename(&unfinished, self.order()).with_context(|| format!("cannot write {}", self.order().display()))?;
         bar.finish();
         Ok(())
     }
+}
+
+/// The next instances, packed; `None` after the last.
+fn packed_batch<Id: TokenId>(instances: &mut Instances<'_, Id>, packing: Packing) -> Result<Option<Vec<u8>>> {
+    let mut batch = Vec::with_capacity(BATCH * packing.record_length());
+    for _ in 0..BATCH {
+        let Some(instance) = instances.next_instance() else { break };
+        packing.append(instance, &mut batch)?;
+    }
+    Ok((!batch.is_empty()).then_some(batch))
 }

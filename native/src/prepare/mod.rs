@@ -20,6 +20,7 @@ mod rows;
 mod sentence_files;
 mod shards;
 mod store;
+mod streamed;
 mod summary;
 mod text;
 mod tokens;
@@ -29,16 +30,16 @@ mod work_folder;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use clinicalbert_core::examples;
-use clinicalbert_core::text::SplitOptions;
+use clinicalbert_core::examples::{self, Masking};
 use clinicalbert_core::tokenizer::Case;
 
 use crate::cli::NotesInput;
+use crate::splitting::Splitting;
 pub use compare::{Comparison, compare};
 pub use digest::Key;
 pub use merge::merge;
 pub use progress::Progress;
-pub use summary::Summary;
+pub use summary::{Summary, hexadecimal};
 use work_folder::WorkFolder;
 
 /// What to prepare, from what, into what.
@@ -53,7 +54,7 @@ pub struct Settings {
     /// Where the result goes.
     pub out: Output,
     /// How notes are cut.
-    pub split: SplitOptions,
+    pub splitting: Splitting,
     /// How examples are made.
     pub examples: examples::Settings,
     /// Number of files that examples are dealt to.
@@ -106,6 +107,10 @@ pub fn prepare(settings: &Settings, progress: &Progress) -> Result<Summary> {
     settings.examples.check()?;
     ensure!(settings.shards > 0, "--shards must be at least 1");
     ensure!((0.0..1.0).contains(&settings.holdout), "--holdout must be from 0 to below 1, found {}", settings.holdout);
+    ensure!(
+        settings.examples.masking == Masking::Static || matches!(settings.out, Output::Folder(_)),
+        "--masking dynamic stores no masks, and a lone TFRecord file does not say how to draw them: name a folder with --out instead of --output-file"
+    );
     let tokenizer = vocabulary::load(&settings.vocab, settings.case)?;
     let vocabulary = tokenizer.vocabulary();
     let record = summary::SettingsRecord::new(settings, &tokenizer);
@@ -142,8 +147,8 @@ pub fn prepare(settings: &Settings, progress: &Progress) -> Result<Summary> {
             "no note is left to make examples of ({}); look at the filters and the input",
             counts.outcome_line()
         );
-        // Held-out text is measured, not learnt: going through it once is enough.
-        let once = examples::Settings { dupe_factor: 1, ..settings.examples.clone() };
+        // Held-out text is measured, not learnt: going through it once is enough, with masks that stay the same.
+        let once = examples::Settings { dupe_factor: 1, masking: Masking::Static, ..settings.examples.clone() };
         let holdout_examples = make("holdout", &once, &work.result().join("holdout"), 1)?;
         let summary = Summary { fingerprint: fingerprint.clone(), settings: record, counts, examples, holdout_examples, stages };
         summary::write(&summary, &tokenizer, &work)?;

@@ -15,6 +15,7 @@ use clinicalbert_core::examples::tfrecord;
 use super::instances::Making;
 use super::progress::{Bar, Progress};
 use super::store::{Appended, Store, numbers};
+use super::streamed::Streamed;
 use super::summary::Stage;
 use crate::dataset::index;
 use crate::{mapped_file, ordered};
@@ -68,7 +69,7 @@ impl Writing<'_> {
         // Written in the store's folder, which is no part of the result, and moved when whole: the index first, so that a data file
         // in the result always has one.
         let (data_file, index_file) = (self.making.store.join("shard"), self.making.store.join("shard.index"));
-        let mut data = Appended::open(data_file.clone(), 0)?;
+        let mut data = Streamed::create(data_file.clone())?;
         let mut offsets = Appended::open(index_file.clone(), 0)?;
         let places = self.order.get(shard..).unwrap_or_default();
         let count = places.len().div_ceil(self.shards);
@@ -91,7 +92,7 @@ impl Writing<'_> {
                 Ok(())
             },
         )?;
-        data.sync()?;
+        data.finish()?;
         offsets.sync()?;
         fs::rename(&index_file, index::index_path(target))
             .and_then(|()| fs::rename(&data_file, target))

@@ -132,6 +132,19 @@ impl Appended {
         self.file.write_all(bytes).with_context(|| cannot_write(&self.path))
     }
 
+    /// Bytes of the file.
+    pub const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Another handle on the file, after handing the system everything that was written.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn flushed(&mut self) -> Result<File> {
+        self.file.flush().and_then(|()| self.file.get_ref().try_clone()).with_context(|| cannot_write(&self.path))
+    }
+
     /// Brings everything to the disk and says how many bytes there are.
     ///
     /// # Errors
@@ -143,7 +156,7 @@ impl Appended {
 }
 
 /// The system's own message (such as "No space left on device") follows.
-fn cannot_write(path: &Path) -> String {
+pub fn cannot_write(path: &Path) -> String {
     format!("cannot write {} (free some space or choose another --out)", path.display())
 }
 
@@ -179,6 +192,15 @@ impl Store {
 /// The file does not hold a whole number of them.
 pub fn numbers<T: Pod>(bytes: &[u8]) -> Result<&[T]> {
     bytemuck::try_cast_slice(bytes).map_err(|error| anyhow!("a temporary file was damaged ({error}); delete it and start again"))
+}
+
+/// The same, to be written to.
+///
+/// # Errors
+/// The file does not hold a whole number of them.
+pub fn numbers_mut<T: Pod>(bytes: &mut [u8]) -> Result<&mut [T]> {
+    bytemuck::try_cast_slice_mut(bytes)
+        .map_err(|error| anyhow!("a temporary file was damaged ({error}); delete it and start again"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clinicalbert_core::examples;
-use clinicalbert_core::text::SplitOptions;
 use clinicalbert_core::tokenizer::{Case, WordPiece};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -20,6 +19,7 @@ use super::report;
 use super::work_folder::WorkFolder;
 use super::{Input, Settings};
 use crate::notes;
+use crate::splitting::SplittingRecord;
 
 /// The result in numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub struct SettingsRecord {
     pub examples: examples::Settings,
     /// Of sections and sentences; absent for text that came cut.
     #[serde(flatten)]
-    pub split: Option<SplitOptions>,
+    pub splitting: Option<SplittingRecord>,
     /// `cased` or `uncased`.
     pub case: String,
     /// SHA-256 of the vocabulary as `vocab.txt`.
@@ -90,7 +90,7 @@ impl SettingsRecord {
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
             examples: settings.examples.clone(),
-            split: matches!(settings.input, Input::Notes(_)).then_some(settings.split),
+            splitting: matches!(settings.input, Input::Notes(_)).then(|| settings.splitting.record()),
             case: if tokenizer.case() == Case::Cased { "cased".into() } else { "uncased".into() },
             vocab_sha256: hexadecimal(&Sha256::digest(tokenizer.vocab_txt().as_bytes())),
             vocab_size: tokenizer.vocab_size(),

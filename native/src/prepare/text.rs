@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clinicalbert_core::Error;
 use clinicalbert_core::examples::corpus::{decode_ignoring_errors, line_text};
-use clinicalbert_core::text::{SplitOptions, split_note};
 use clinicalbert_core::tokenizer::{Encoder, WordPiece};
 
 use super::digest::{Key, Sums};
 use super::ledger::{Line, Outcome};
 use super::rows::InputRow;
 use crate::notes::{Content, Row};
+use crate::splitting::Splitting;
 
 /// What a worker is given.
 pub enum Batch {
@@ -59,7 +59,7 @@ pub struct Document {
 /// Works on batches.
 pub struct TextWorker<'a> {
     encoder: Encoder<'a>,
-    split: SplitOptions,
+    splitting: &'a Splitting,
     wide_ids: bool,
     key: Option<Key>,
     unknown: u32,
@@ -70,10 +70,10 @@ pub struct TextWorker<'a> {
 
 impl<'a> TextWorker<'a> {
     /// A worker with its own memory.
-    pub fn new(tokenizer: &'a WordPiece, split: SplitOptions, wide_ids: bool, key: Option<Key>) -> Self {
+    pub fn new(tokenizer: &'a WordPiece, splitting: &'a Splitting, wide_ids: bool, key: Option<Key>) -> Self {
         Self {
             encoder: tokenizer.encoder(),
-            split,
+            splitting,
             wide_ids,
             key,
             unknown: tokenizer.special().unknown,
@@ -128,7 +128,12 @@ impl<'a> TextWorker<'a> {
         self.result.words += words(text);
         self.result.bytes += text.len() as u64;
         let start = Instant::now();
-        let note = match split_note(text, self.split) {
+        let note = match self.splitting.split(&line.id, text) {
+            Err(Error::Boundaries(reason)) => {
+                line.outcome = Outcome::Unreadable;
+                line.reason = reason;
+                return Ok(Sums::default());
+            }
             Err(Error::LostByOriginalRules(reason)) => {
                 line.outcome = Outcome::LostByOriginalRules;
                 line.reason = reason.into();

@@ -71,7 +71,7 @@ pub fn tokenize(settings: &Settings, tokenizer: &WordPiece, work: &WorkFolder, p
         settings.threads,
         // An interrupted run reads its rows again (duplicates must be known) but does no work on them.
         batches.skip_ok(done),
-        || TextWorker::new(tokenizer, settings.split, wide_ids, settings.key),
+        || TextWorker::new(tokenizer, &settings.splitting, wide_ids, settings.key),
         |worker, batch| worker.work(batch),
         |tokenized| {
             for (total, time) in times.iter_mut().zip(tokenized.times) {

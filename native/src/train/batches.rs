@@ -42,20 +42,28 @@ impl Batches {
     /// A damaged example.
     pub fn of_step(&self, step: u64) -> Result<Vec<(Batch, MaskedSlots)>> {
         let mut examples = Vec::new();
-        for Place { source, example, .. } in self.places(step) {
-            examples.extend(self.mixture.sources().get(source).map(|dataset| read(dataset, example)).transpose()?);
+        for place in self.places(step) {
+            examples.extend(self.read(place)?);
         }
         examples.chunks(self.batch_size).map(|examples| collect(examples, self.shape)).collect()
     }
+
+    /// The example at a place; none if the mixture has no such source.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn read(&self, Place { source, epoch, example }: Place) -> Result<Option<Example>> {
+        self.mixture.sources().get(source).map(|dataset| read(dataset, example, self.seed, epoch)).transpose()
+    }
 }
 
-/// Reads one example.
+/// Reads one example, with the masks that it has in an epoch of a run of this seed.
 ///
 /// # Errors
 /// It is damaged.
-pub fn read(dataset: &Dataset, number: u64) -> Result<Example> {
+pub fn read(dataset: &Dataset, number: u64, seed: u64, epoch: u64) -> Result<Example> {
     let mut example = Example::default();
-    dataset.read(number, &mut example)?;
+    dataset.read_masked(number, seed, epoch, &mut example)?;
     Ok(example)
 }
 

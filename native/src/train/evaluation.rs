@@ -29,7 +29,8 @@ pub fn evaluate(
         for start in (0..examples).step_by(batch_size) {
             let numbers = start..(start + batch_size as u64).min(examples);
             done += numbers.end - numbers.start;
-            let examples = numbers.map(|number| read(dataset, number)).collect::<Result<Vec<_>>>()?;
+            // Where masks are drawn on reading, these are the same in every evaluation.
+            let examples = numbers.map(|number| read(dataset, number, 0, 0)).collect::<Result<Vec<_>>>()?;
             let (batch, slots) = collect(&examples, shape)?;
             sums += device.evaluate(&batch, &slots)?;
             after_batch(done);

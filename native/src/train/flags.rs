@@ -168,6 +168,6 @@ impl Flags {
             self.notes.notes.is_empty() || self.settings.data.is_empty(),
             "--data and --notes exclude each other: examples are prepared already, or are made from notes"
         );
-        layers.preset()
+        layers.complete()
     }
 }

@@ -57,7 +57,7 @@ impl Inputs {
                 first_step,
                 mixture,
             };
-            let steps = first_step..first_step + phase.num_train_steps;
+            let steps = first_step..phase.num_train_steps.saturating_add(first_step);
             (first_step, first_source) = (steps.end, first_source + batches.mixture.sources().len());
             stretches.push(Stretch { steps, held_out, first_source: first_source - batches.mixture.sources().len(), batches });
         }

@@ -13,6 +13,7 @@ use crate::cli::{Common, NotesInput};
 use crate::commands::vocab::write_vocabulary;
 use crate::model_folder::folder_of;
 use crate::prepare::{self, Input, Output, Progress};
+use crate::splitting::Splitting;
 
 /// Share of the patients whose notes are only evaluated on.
 const HOLDOUT: f64 = 0.02;
@@ -42,12 +43,12 @@ pub fn prepare_notes(notes: &NotesInput, settings: &Settings, vocab_size: usize,
         vocab,
         case: None,
         out: Output::Folder(data.clone()),
-        split: SplitOptions::default(),
+        splitting: Splitting::by_rules(SplitOptions::default()),
         examples,
         shards: 1,
         holdout: HOLDOUT,
         part: None,
-        threads: common.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        threads: common.threads(),
         checkpoint_every: 20_000,
         key: None,
     };

@@ -216,9 +216,7 @@ impl Rehearsal<'_> {
         let batches = &self.inputs.at(0)?.batches;
         let mut examples = Vec::new();
         for place in batches.places(0).take(LEARNT) {
-            examples.extend(
-                batches.mixture.sources().get(place.source).map(|source| batches::read(source, place.example)).transpose()?,
-            );
+            examples.extend(batches.read(place)?);
         }
         Ok(vec![batches::collect(&examples, batches.shape)?])
     }

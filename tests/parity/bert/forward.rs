@@ -6,18 +6,6 @@ use clinicalbert_tests::reference;
 
 use super::*;
 
-/// Rows of a `[batch, length, width]` tensor at which there is a token.
-fn attended(tensor: &HostTensor, batch: &Batch) -> Vec<f32> {
-    let width = tensor.data.len() / batch.attention_mask.len();
-    let rows = tensor.data.chunks_exact(width).zip(&batch.attention_mask);
-    rows.filter(|(_, mask)| **mask == 1).flat_map(|(row, _)| row).copied().collect()
-}
-
-fn row(tensor: &HostTensor, batch: usize, position: usize) -> &[f32] {
-    let (length, width) = (tensor.shape[1], tensor.shape[2]);
-    &tensor.data[(batch * length + position) * width..][..width]
-}
-
 #[test]
 fn google_tensorflow_outputs_of_the_checkpoint_are_reproduced() {
     let Some((config, weights)) = checkpoint(Activation::GeluTanh) else { return };

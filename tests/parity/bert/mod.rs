@@ -18,11 +18,11 @@ const CHECKPOINT: &str = "data/tf-checkpoint";
 /// Another tiny model, with outputs (`golden/README.md`).
 const GOLDEN: &str = "spec/golden";
 
-fn json(path: impl AsRef<Path>) -> Value {
+pub fn json(path: impl AsRef<Path>) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-fn tensors(path: impl AsRef<Path>) -> Tensors {
+pub fn tensors(path: impl AsRef<Path>) -> Tensors {
     let bytes = fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let floats = file.iter().filter(|(_, view)| view.dtype() == Dtype::F32);
@@ -47,7 +47,7 @@ fn checkpoint(hidden_act: Activation) -> Option<(Config, Tensors)> {
 }
 
 /// All numbers of nested lists.
-fn numbers(value: &Value) -> Vec<f32> {
+pub fn numbers(value: &Value) -> Vec<f32> {
     match value {
         Value::Array(values) => values.iter().flat_map(numbers).collect(),
         value => vec![value.as_f64().unwrap() as f32],
@@ -59,7 +59,7 @@ fn integers(value: &Value) -> Vec<u32> {
 }
 
 /// A batch under Google's feature names.
-fn batch(value: &Value) -> (Batch, MaskedSlots) {
+pub fn batch(value: &Value) -> (Batch, MaskedSlots) {
     let bytes = |name: &str| integers(&value[name]).into_iter().map(|value| value as u8).collect();
     let rows = value["input_ids"].as_array().unwrap().len();
     let input_ids = integers(&value["input_ids"]);
@@ -72,6 +72,19 @@ fn batch(value: &Value) -> (Batch, MaskedSlots) {
         next_sentence: integers(&value["next_sentence_labels"]),
     };
     (Batch { rows, length, input_ids, attention_mask: bytes("input_mask"), token_type_ids: bytes("segment_ids") }, slots)
+}
+
+/// Rows of a `[batch, length, width]` tensor at which there is a token.
+pub fn attended(tensor: &HostTensor, batch: &Batch) -> Vec<f32> {
+    let width = tensor.data.len() / batch.attention_mask.len();
+    let rows = tensor.data.chunks_exact(width).zip(&batch.attention_mask);
+    rows.filter(|(_, mask)| **mask == 1).flat_map(|(row, _)| row).copied().collect()
+}
+
+/// One position's values.
+pub fn row(tensor: &HostTensor, batch: usize, position: usize) -> &[f32] {
+    let (length, width) = (tensor.shape[1], tensor.shape[2]);
+    &tensor.data[(batch * length + position) * width..][..width]
 }
 
 /// Largest difference over the largest expected value, and distance over length of the expected vector.
@@ -91,7 +104,7 @@ fn errors(found: &[f32], expected: &[f32]) -> (f64, f64) {
 const TOLERANCE: f64 = 1e-5;
 
 #[track_caller]
-fn close(what: &str, found: &[f32], expected: &[f32]) {
+pub fn close(what: &str, found: &[f32], expected: &[f32]) {
     let (max, norm) = errors(found, expected);
     println!("{what}: largest difference / largest value {max:.1e}, by norm {norm:.1e}");
     assert!(max < TOLERANCE && norm < TOLERANCE, "{what}: {max:.1e} {norm:.1e}");

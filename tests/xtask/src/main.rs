@@ -3,6 +3,7 @@
 //! `cargo xtask test` is all that continuous integration runs, the cheapest check first; it stops at the first step that fails.
 //! Exit status: 0 all passed, 1 a step failed, 2 a tool is missing or the arguments make no sense.
 
+mod bench;
 mod counts;
 mod package;
 mod page;
@@ -20,7 +21,8 @@ const USAGE: &str = "\
 cargo xtask test [native|docs|web]         check everything, or one part of it, as continuous integration does
 cargo xtask web                            build the npm package (web/dist) and the page (www/dist)
 cargo xtask screenshot                     build the page and write pictures of it to target/screenshots
-cargo xtask quality [sections|sentences]   how good the rules are, on the public data in ../shared";
+cargo xtask quality [sections|sentences]   how good the rules are, on the public data in ../shared
+cargo xtask bench prepare [PYTHON]         speed and memory of preparing notes, beside the Python pipeline in ../shared";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         ["screenshot"] => screenshot(&mut report),
         ["quality"] => return quality(""),
         ["quality", what @ ("sections" | "sentences")] => return quality(what),
+        ["bench", "prepare", python @ ..] if python.len() < 2 => bench::prepare(python.first().unwrap_or(&"python3")),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

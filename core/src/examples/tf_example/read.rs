@@ -1,6 +1,10 @@
 //! Reading: protobuf fields into the values of an example, with nothing taken on trust.
 
-use crate::{Error, Result, examples::Example, examples::Settings};
+use crate::{
+    Error, Result,
+    examples::{Example, Settings},
+    protobuf::{Fields, Value, read_varint},
+};
 
 /// The lengths that examples are padded to; part of every record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,71 +237,6 @@ fn read_floats(list: &[u8]) -> Option<Vec<f32>> {
         }
     }
     Some(values)
-}
-
-/// A protobuf value by its wire type.
-enum Value<'a> {
-    Integer(u64),
-    Eight,
-    Bytes(&'a [u8]),
-    Four([u8; 4]),
-}
-
-/// Fields of a protobuf message; `None` once where the bytes are no message, then the end.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn read(&mut self) -> Option<(u64, Value<'a>)> {
-        let tag = read_varint(&mut self.0)?;
-        let value = match tag & 7 {
-            0 => Value::Integer(read_varint(&mut self.0)?),
-            1 => {
-                self.0 = self.0.get(8..)?;
-                Value::Eight
-            }
-            2 => {
-                let length = usize::try_from(read_varint(&mut self.0)?).ok()?;
-                let (bytes, rest) = self.0.split_at_checked(length)?;
-                self.0 = rest;
-                Value::Bytes(bytes)
-            }
-            5 => {
-                let (bytes, rest) = self.0.split_first_chunk::<4>()?;
-                self.0 = rest;
-                Value::Four(*bytes)
-            }
-            _ => return None,
-        };
-        Some((tag >> 3, value))
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Option<(u64, Value<'a>)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = self.read();
-        if field.is_none() {
-            self.0 = &[];
-        }
-        Some(field)
-    }
-}
-
-fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

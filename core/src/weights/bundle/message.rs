@@ -1,10 +1,9 @@
 //! The two protocol buffer messages in the values of a `.index` file (`tensorflow/core/protobuf/tensor_bundle.proto`).
-//!
-//! Decoded by hand: three messages of ten fields do not need a code generator, and equal bytes need its habits (fields in
-//! order of their numbers, zeros left out) anyway.
 
-use super::table_writer::varint;
-use crate::weights::{Dtype, cursor::Cursor};
+use crate::{
+    protobuf::{Fields, Message, Value},
+    weights::Dtype,
+};
 
 /// `BundleHeaderProto`: the value of the empty key.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,10 +44,10 @@ impl Header {
         let mut header = Self { shards: 0, big_endian: false };
         for field in fields(bytes)? {
             match field {
-                (1, Field::Number(shards)) => header.shards = shards,
+                (1, Value::Integer(shards)) => header.shards = shards,
                 // Version 1 keeps a SavedTensorSliceMeta message here.
-                (1, Field::Bytes(_)) => return Err(Unusable::VersionOne),
-                (2, Field::Number(endianness)) => header.big_endian = endianness != 0,
+                (1, Value::Bytes(_)) => return Err(Unusable::VersionOne),
+                (2, Value::Integer(endianness)) => header.big_endian = endianness != 0,
                 _ => {}
             }
         }
@@ -64,12 +63,12 @@ impl BundleEntry {
         let mut entry = Self { dtype: Dtype::Other, shape: vec![], shard: 0, offset: 0, size: 0, masked_crc32c: 0 };
         for field in fields(bytes)? {
             match field {
-                (1, Field::Number(number)) => entry.dtype = dtype(number),
-                (2, Field::Bytes(shape)) => entry.shape = decode_shape(shape)?,
-                (3, Field::Number(shard)) => entry.shard = shard,
-                (4, Field::Number(offset)) => entry.offset = offset,
-                (5, Field::Number(size)) => entry.size = size,
-                (6, Field::Fixed32(crc)) => entry.masked_crc32c = crc,
+                (1, Value::Integer(number)) => entry.dtype = dtype(number),
+                (2, Value::Bytes(shape)) => entry.shape = decode_shape(shape)?,
+                (3, Value::Integer(shard)) => entry.shard = shard,
+                (4, Value::Integer(offset)) => entry.offset = offset,
+                (5, Value::Integer(size)) => entry.size = size,
+                (6, Value::Four(crc)) => entry.masked_crc32c = u32::from_le_bytes(crc),
                 (7, _) => return Err(Unusable::Partitioned),
                 _ => {}
             }
@@ -79,21 +78,13 @@ impl BundleEntry {
 
     /// The message of a tensor in shard 0. Only `f32` and `i64` are ever written.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut shape = Vec::new();
-        for length in &self.shape {
-            let mut dimension = Vec::new();
-            number(&mut dimension, 1, *length as u64);
-            message(&mut shape, 2, &dimension);
-        }
-        let mut bytes = Vec::new();
-        number(&mut bytes, 1, if self.dtype == Dtype::I64 { DT_INT64 } else { DT_FLOAT });
-        message(&mut bytes, 2, &shape);
-        number(&mut bytes, 3, self.shard);
-        number(&mut bytes, 4, self.offset);
-        number(&mut bytes, 5, self.size);
-        bytes.push(6 << 3 | 5);
-        bytes.extend(self.masked_crc32c.to_le_bytes());
-        bytes
+        let dimension = |shape: Message, length: &usize| shape.bytes(2, unless_zero(Message::default(), 1, *length as u64));
+        let shape = self.shape.iter().fold(Message::default(), dimension);
+        let dtype = if self.dtype == Dtype::I64 { DT_INT64 } else { DT_FLOAT };
+        let entry = Message::default().integer(1, dtype).bytes(2, shape);
+        let entry = unless_zero(entry, 3, self.shard);
+        let entry = unless_zero(entry, 4, self.offset);
+        unless_zero(entry, 5, self.size).four(6, self.masked_crc32c.to_le_bytes()).into_bytes()
     }
 }
 
@@ -121,59 +112,24 @@ fn dtype(number: u64) -> Dtype {
 fn decode_shape(bytes: &[u8]) -> Result<Vec<usize>, Unusable> {
     let mut shape = Vec::new();
     for field in fields(bytes)? {
-        if let (2, Field::Bytes(dimension)) = field {
+        if let (2, Value::Bytes(dimension)) = field {
             let length = fields(dimension)?
                 .into_iter()
-                .find_map(|field| if let (1, Field::Number(length)) = field { Some(length) } else { None });
+                .find_map(|field| if let (1, Value::Integer(length)) = field { Some(length) } else { None });
             shape.push(usize::try_from(length.unwrap_or(0)).map_err(|_| Unusable::Damaged)?);
         }
     }
     Ok(shape)
 }
 
-enum Field<'a> {
-    Number(u64),
-    Fixed32(u32),
-    Fixed64,
-    Bytes(&'a [u8]),
+/// Number and value of every field of a message.
+fn fields(bytes: &[u8]) -> Result<Vec<(u64, Value<'_>)>, Unusable> {
+    Fields(bytes).collect::<Option<_>>().ok_or(Unusable::Damaged)
 }
 
-/// Number and content of every field of a message.
-fn fields(bytes: &[u8]) -> Result<Vec<(u64, Field<'_>)>, Unusable> {
-    let mut cursor = Cursor(bytes);
-    let mut fields = Vec::new();
-    while !cursor.0.is_empty() {
-        fields.push(field(&mut cursor).ok_or(Unusable::Damaged)?);
-    }
-    Ok(fields)
-}
-
-fn field<'a>(cursor: &mut Cursor<'a>) -> Option<(u64, Field<'a>)> {
-    let tag = cursor.varint()?;
-    let field = match tag & 7 {
-        0 => Field::Number(cursor.varint()?),
-        1 => cursor.u64().map(|_| Field::Fixed64)?,
-        2 => {
-            let length = cursor.varint()?;
-            Field::Bytes(cursor.take_u64(length)?)
-        }
-        5 => Field::Fixed32(cursor.u32()?),
-        _ => return None,
-    };
-    Some((tag >> 3, field))
-}
-
-fn number(bytes: &mut Vec<u8>, field: u64, value: u64) {
-    if value != 0 {
-        varint(bytes, field << 3);
-        varint(bytes, value);
-    }
-}
-
-fn message(bytes: &mut Vec<u8>, field: u64, content: &[u8]) {
-    varint(bytes, field << 3 | 2);
-    varint(bytes, content.len() as u64);
-    bytes.extend_from_slice(content);
+/// Adds an integer unless it is 0, which TensorFlow leaves out.
+fn unless_zero(message: Message, field: u64, value: u64) -> Message {
+    if value == 0 { message } else { message.integer(field, value) }
 }
 
 #[cfg(test)]

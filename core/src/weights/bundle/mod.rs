@@ -10,13 +10,17 @@ mod writer;
 use std::collections::BTreeMap;
 
 use super::{Dtype, HostTensor, Listing, WeightsFile, check_not_something_else, elements, show, tensor_error};
-use crate::Result;
+use crate::{
+    Result,
+    checksum::{agrees, masked_crc32c},
+};
 
 use message::{Header, Unusable};
-use table::{error, masked};
+use table::error;
 
 pub use message::BundleEntry;
 pub use state::CheckpointState;
+pub(super) use table::MAGIC as TABLE_MAGIC;
 pub use writer::write_bundle;
 
 /// Most shards: their numbers have five digits.
@@ -130,6 +134,7 @@ impl<'a> Bundle<'a> {
             let length = file.map_or(0, |file| file.len());
             let end = entry.offset.checked_add(entry.size).filter(|end| usize::try_from(*end).is_ok_and(|end| end <= length));
             let Some(end) = end else {
+                file.map_or(Ok(()), |file| check_not_something_else(file))?;
                 let BundleEntry { shard, offset, size, .. } = entry;
                 let reason = format!(
                     "its {size} bytes at byte {offset} of data file {shard} are beyond that file's {length} bytes; \
@@ -161,9 +166,9 @@ impl<'a> Bundle<'a> {
             shard.get(usize::try_from(entry.offset).ok()?..)?.get(..usize::try_from(entry.size).ok()?)
         };
         let bytes = place(entry).ok_or_else(|| tensor_error(name, "lies outside its data file"))?;
-        let found = masked(crc32c::crc32c(bytes));
+        let found = masked_crc32c(bytes);
         // The checksum of text values covers other bytes than these.
-        if entry.dtype != Dtype::Other && found != entry.masked_crc32c {
+        if entry.dtype != Dtype::Other && !agrees(found, entry.masked_crc32c) {
             let reason = format!(
                 "wrong checksum (masked CRC-32C {found:08x}, expected {:08x}); data file {} is damaged or belongs to another index",
                 entry.masked_crc32c, entry.shard
@@ -171,23 +176,6 @@ impl<'a> Bundle<'a> {
             return Err(tensor_error(name, reason));
         }
         Ok(bytes)
-    }
-
-    /// The number of updates that training had done, if the checkpoint says so.
-    ///
-    /// # Errors
-    /// [`crate::Error::Tensor`] if `global_step` is damaged or no whole number.
-    pub fn global_step(&self) -> Result<Option<u64>> {
-        const NAME: &str = "global_step";
-        let Some(entry) = self.index.entries.get(NAME) else { return Ok(None) };
-        let bytes = self.bytes(NAME)?;
-        let step = match (entry.dtype, bytes.first_chunk(), bytes.first_chunk()) {
-            (Dtype::I64, Some(bytes), _) => u64::try_from(i64::from_le_bytes(*bytes)).ok(),
-            (Dtype::I32, _, Some(bytes)) => u64::try_from(i32::from_le_bytes(*bytes)).ok(),
-            _ => None,
-        };
-        step.map(Some)
-            .ok_or_else(|| tensor_error(NAME, format!("expected a whole number, found {} of another kind", entry.dtype)))
     }
 }
 
@@ -201,5 +189,18 @@ impl WeightsFile for Bundle<'_> {
         let entry = self.index.entries.get(name).ok_or_else(|| tensor_error(name, "not in the checkpoint"))?;
         let not_float = || tensor_error(name, format!("expected floating-point values, found {}", entry.dtype));
         Ok(HostTensor { shape: entry.shape.clone(), data: entry.dtype.decode(bytes).ok_or_else(not_float)? })
+    }
+
+    fn global_step(&self) -> Result<Option<u64>> {
+        const NAME: &str = "global_step";
+        let Some(entry) = self.index.entries.get(NAME) else { return Ok(None) };
+        let bytes = self.bytes(NAME)?;
+        let step = match (entry.dtype, bytes.first_chunk(), bytes.first_chunk()) {
+            (Dtype::I64, Some(bytes), _) => u64::try_from(i64::from_le_bytes(*bytes)).ok(),
+            (Dtype::I32, _, Some(bytes)) => u64::try_from(i32::from_le_bytes(*bytes)).ok(),
+            _ => None,
+        };
+        step.map(Some)
+            .ok_or_else(|| tensor_error(NAME, format!("expected a whole number, found {} of another kind", entry.dtype)))
     }
 }

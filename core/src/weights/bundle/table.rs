@@ -5,10 +5,14 @@
 
 use std::borrow::Cow;
 
-use crate::{Error, Result, weights::cursor::Cursor};
+use crate::{
+    Error, Result,
+    checksum::{agrees, masked_crc32c},
+    weights::cursor::Cursor,
+};
 
 /// Last eight bytes of every table, `0xdb4775248b80fb57` little-endian.
-pub(super) const MAGIC: [u8; 8] = [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb];
+pub(in crate::weights) const MAGIC: [u8; 8] = [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb];
 
 /// Two handles padded to 40 bytes, and the magic number.
 pub(super) const FOOTER: usize = 48;
@@ -21,11 +25,6 @@ const MAX_KEY: usize = 512;
 
 /// Longest decompressed block that is read; the original starts a new one after 256 KiB.
 const MAX_BLOCK: usize = 1 << 24;
-
-/// The original's disguise of a CRC, for files that hold CRCs of themselves (`tensorflow/core/lib/hash/crc32c.h`).
-pub(super) const fn masked(crc: u32) -> u32 {
-    crc.rotate_right(15).wrapping_add(0xa282_ead8)
-}
 
 /// Calls `visit` with every key and value, in ascending order of keys.
 pub(super) fn read(bytes: &[u8], mut visit: impl FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
@@ -81,7 +80,7 @@ impl Handle {
         });
         let (with_type, kind, contents, expected) =
             block.ok_or_else(|| error(format!("block of {length} bytes at byte {start} lies outside the file")))?;
-        if masked(crc32c::crc32c(with_type)) != expected {
+        if !agrees(masked_crc32c(with_type), expected) {
             return Err(error(format!("wrong checksum of the block at byte {start}; the file is damaged, copy it again")));
         }
         match kind {

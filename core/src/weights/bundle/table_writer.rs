@@ -1,6 +1,7 @@
 //! Writes the table of a `.index` file, byte for byte as TensorFlow does.
 
-use super::table::{FOOTER, MAGIC, masked};
+use super::table::{FOOTER, MAGIC};
+use crate::{checksum::masked_crc32c, protobuf::varint};
 
 /// The original starts a new block when one has reached this many bytes (`tensorflow/core/lib/io/table_options.h`).
 pub(super) const BLOCK_SIZE: usize = 262_144;
@@ -37,7 +38,7 @@ fn append(bytes: &mut Vec<u8>, block: Block) -> Vec<u8> {
     varint(&mut handle, contents.len() as u64);
     contents.push(0);
     bytes.extend_from_slice(&contents);
-    bytes.extend(masked(crc32c::crc32c(&contents)).to_le_bytes());
+    bytes.extend(masked_crc32c(&contents).to_le_bytes());
     handle
 }
 
@@ -110,15 +111,6 @@ fn raised(key: &[u8], position: usize) -> Vec<u8> {
     raised
 }
 
-/// Appends a base-128 number.
-pub(super) fn varint(bytes: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -148,7 +140,7 @@ mod tests {
         let mut handle = vec![0];
         varint(&mut handle, bytes.len() as u64);
         bytes.push(1);
-        bytes.extend(masked(crc32c::crc32c(&bytes)).to_le_bytes());
+        bytes.extend(masked_crc32c(&bytes).to_le_bytes());
         let mut index = Block::new(1);
         index.add(b"c", &handle);
         let mut footer = append(&mut bytes, Block::new(1));

@@ -39,6 +39,7 @@ enum Source {
     ConfigFile,
     Environment,
     Flag,
+    Phases,
 }
 
 impl Source {
@@ -51,6 +52,7 @@ impl Source {
             Self::ConfigFile => "--config",
             Self::Environment => "environment",
             Self::Flag => "flag",
+            Self::Phases => "sum of the phases",
         }
     }
 }
@@ -119,15 +121,35 @@ impl Layers {
         Ok(())
     }
 
-    /// Puts the preset that the layers ask for over the defaults, under everything that was given.
+    /// Adds what follows from the other layers: a preset's settings under everything that was given, and the sum of the phases' updates.
     ///
     /// # Errors
-    /// There is no such preset.
-    pub fn preset(&mut self) -> Result<()> {
-        if let Some(name) = self.0.iter().rev().find_map(|(_, table)| table.get("preset").cloned()) {
+    /// There is no such preset; a number of updates was given that is not the sum.
+    pub fn complete(&mut self) -> Result<()> {
+        let last = |key: &str| self.0.iter().rev().find_map(|(_, table)| table.get(key)).cloned();
+        let (preset, phases) = (last("preset"), last("phases"));
+        if let Some(name) = preset {
             let preset = Preset::deserialize(name).context("preset")?;
             self.0.insert(1, (Source::Preset, toml::from_str(preset.settings())?));
         }
+        if let Some(phases) = phases.as_ref().and_then(Value::as_array) {
+            let steps = |phase: &Value| phase.get("num_train_steps").and_then(Value::as_integer);
+            self.add_up(phases.iter().filter_map(steps).fold(0, i64::saturating_add))?;
+        }
+        Ok(())
+    }
+
+    /// A number of updates that somebody gave must be that of the phases; the default and a preset's give way.
+    fn add_up(&mut self, sum: i64) -> Result<()> {
+        for (source, table) in &self.0 {
+            let steps = table.get("num_train_steps").and_then(Value::as_integer).unwrap_or(sum);
+            ensure!(
+                steps == sum || matches!(source, Source::Default | Source::Preset),
+                "num_train_steps = {steps} ({}) is not the sum of the phases, {sum}: leave it out",
+                source.name()
+            );
+        }
+        self.0.push((Source::Phases, Table::from_iter([("num_train_steps".to_owned(), sum.into())])));
         Ok(())
     }
 
@@ -144,28 +166,9 @@ impl Layers {
             // Each layer is checked by itself, so that the error can say which one it was.
             merged.clone().try_into::<Settings>().with_context(|| format!("settings from {}", source.name()))?;
         }
-        let mut settings: Settings = merged.try_into()?;
-        if !settings.phases.is_empty() {
-            self.check_phases_add_up(&settings)?;
-            settings.num_train_steps = settings.phases.iter().map(|phase| phase.num_train_steps).sum();
-        }
+        let settings: Settings = merged.try_into()?;
         settings.validate()?;
         Ok(settings)
-    }
-
-    /// A number of updates that somebody gave must be that of the phases; the default and a preset's give way.
-    fn check_phases_add_up(&self, settings: &Settings) -> Result<()> {
-        let sum: u64 = settings.phases.iter().map(|phase| phase.num_train_steps).sum();
-        let given = self.0.iter().filter(|(source, _)| !matches!(source, Source::Default | Source::Preset | Source::Demo));
-        for (source, steps) in given.filter_map(|(source, table)| Some((source, table.get("num_train_steps")?.as_integer()?))) {
-            ensure!(
-                u64::try_from(steps) == Ok(sum),
-                "num_train_steps = {steps} ({}) is not the sum of the phases, {sum}: leave it out",
-                source.name()
-            );
-        }
-        ensure!(settings.data.is_empty(), "data and [[phases]] exclude each other: give each phase its data");
-        Ok(())
     }
 
     fn check_run_unchanged(&self) -> Result<()> {
@@ -303,7 +306,7 @@ mod tests {
     fn a_preset_lies_under_everything_that_is_given() {
         let merged = |preset: &str| {
             let mut layers = layers(&[("preset", preset.into()), ("seed", 7.into())]);
-            layers.preset().unwrap();
+            layers.complete().unwrap();
             (layers.merge().unwrap(), layers.explain())
         };
         let (settings, text) = merged("bio-discharge");
@@ -313,7 +316,7 @@ mod tests {
         assert!(line("num_train_steps").ends_with("# preset") && line("seed").ends_with("# flag"), "{text}");
         assert_eq!(merged("clinical").0.num_train_steps, 150_000);
         let mut unknown = layers(&[("preset", "legal".into())]);
-        assert!(format!("{:#}", unknown.preset().unwrap_err()).contains("bio-clinical"));
+        assert!(format!("{:#}", unknown.complete().unwrap_err()).contains("bio-clinical"));
     }
 
     #[test]
@@ -324,6 +327,7 @@ mod tests {
             );
             let mut layers = Layers::new().unwrap();
             layers.0.push((Source::ConfigFile, toml::from_str(&text).unwrap()));
+            layers.complete()?;
             layers.merge()
         };
         let settings = phases("").unwrap();

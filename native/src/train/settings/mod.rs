@@ -162,6 +162,10 @@ impl Settings {
             "num_warmup_steps {warmup} must be below num_train_steps {}: without --num-warmup-steps a fifteenth is used",
             self.num_train_steps
         );
+        ensure!(
+            self.phases.is_empty() || self.data.is_empty(),
+            "data and [[phases]] exclude each other: give each phase its data"
+        );
         self.phases.iter().try_for_each(Phase::validate)
     }
 }
