@@ -9,6 +9,22 @@
 //!           ── bert ──▶ losses, gradients, hidden states ──▶ weights (safetensors, TensorFlow, PyTorch)
 //! ```
 //!
+//! From a note to sentences that lead back to it:
+//!
+//! ```
+//! use clinicalbert_core::text::{SplitOptions, split_note};
+//!
+//! let text = "HISTORY OF PRESENT ILLNESS:\nShe was seen by Dr. [**Last Name 12**] on 5.5 mg\nof warfarin. No falls.\n";
+//! let note = split_note(text, SplitOptions::default())?;
+//! let sentences: Vec<&str> = note.sentences.iter().map(|sentence| sentence.text.as_ref()).collect();
+//! assert_eq!(
+//!     sentences,
+//!     ["HISTORY OF PRESENT ILLNESS:", "She was seen by Dr. [**Last Name 12**] on 5.5 mg of warfarin.", "No falls."]
+//! );
+//! assert_eq!(note.sentences[2].span.of(text), "No falls.");
+//! # Ok::<(), clinicalbert_core::Error>(())
+//! ```
+//!
 //! The features keep text work light: `tokenizer` brings the `tokenizers` crate, `candle` the CPU backend with gradients.
 
 pub mod bert;

@@ -207,7 +207,7 @@ for step in range(arguments.steps):
     (mlm + nsp).backward()
     norm = update(parts, rate(step))
     times.append(time.perf_counter() - start)
-    found.append(float(mlm) + float(nsp))
+    found.append(float(mlm.detach()) + float(nsp.detach()))
     if step % 50 == 0 or step + 1 == arguments.steps:
         other = ours.get(step + first, {})
         beside = f"  ours {other.get('loss', float('nan')):.4f}, norm {other.get('grad_norm', float('nan')):.4f}" if other else ""

@@ -198,13 +198,11 @@ impl Trainer {
         let mut sums = [0.0; 4];
         let mut tensors = Vec::new();
         for (index, (batch, slots)) in micro_batches.iter().enumerate() {
-            let backend = Candle {
-                training: Some(DropoutKey::new(self.seed, step, index)?),
-                word_gradient_square: (self.settings.norm_rule == NormRule::Original).then(|| row_squares.clone()),
-            };
+            let watch = (self.settings.norm_rule == NormRule::Original).then(|| row_squares.clone());
+            let backend = Candle::training(DropoutKey::new(self.seed, step, index)?, watch);
             let targets = Targets::upload(&backend, slots, mlm_weight + MLM_DIVISOR_EPSILON, rows)?;
             let losses = self.graph(&backend, true).losses(&backend.upload(batch)?, &targets)?;
-            let found = (&losses.mlm.nll + &losses.nsp.nll)?.backward()?;
+            let found = backend.backward()?;
             for (sum, value) in sums.iter_mut().zip(scalars(&losses)?) {
                 *sum += value;
             }

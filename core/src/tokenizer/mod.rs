@@ -2,6 +2,16 @@
 //!
 //! A vocabulary file gives Google's rules (`FullTokenizer`), which the `tokenizers` crate follows but for a few characters and the longest
 //! word; a `tokenizer.json` gives the rules that it names. Preparation runs texts through an [`Encoder`], which remembers words.
+//!
+//! ```
+//! use clinicalbert_core::tokenizer::{Case, WordPiece};
+//!
+//! let tokenizer = WordPiece::from_vocab("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nWarf\n##arin\n.\n", Case::Cased)?;
+//! let pieces = tokenizer.pieces("Warfarin.")?;
+//! assert_eq!(pieces.iter().map(|piece| piece.id).collect::<Vec<_>>(), [5, 6, 7]);
+//! assert_eq!(pieces[1].span.of("Warfarin."), "arin");
+//! # Ok::<(), clinicalbert_core::Error>(())
+//! ```
 
 mod encoder;
 mod encoding;

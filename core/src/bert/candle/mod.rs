@@ -12,35 +12,68 @@ mod linear;
 mod loss;
 mod math;
 mod norm;
+mod pick;
 #[cfg(test)]
 mod plain;
 mod product;
+mod tape;
 
 use std::sync::{Arc, Mutex};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Device, Tensor};
 
 pub use self::host::with_values;
+pub use self::tape::Gradients;
 use self::{
     attention::AttentionOp,
     embed::{DropoutOp, EmbedOp},
     linear::LinearOp,
     loss::LossOp,
     norm::NormOp,
+    pick::{PairOp, RowsOp},
+    tape::Tape,
 };
 use super::{Backend, Batch, Dropout, DropoutKey, Embeddings, Inputs, Linear, Loss, Nonlinearity, Norm};
 use crate::{Result, weights::HostTensor};
 
 /// candle on the CPU.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Candle {
     /// What dropout masks depend on; `None` for inference, which keeps nothing for a backward pass.
-    pub training: Option<DropoutKey>,
+    training: Option<DropoutKey>,
     /// Where the backward pass leaves the squares of the word embeddings' unsummed gradient rows, if somebody wants them.
-    pub word_gradient_square: Option<Arc<Mutex<f64>>>,
+    word_gradient_square: Option<Arc<Mutex<f64>>>,
+    /// What a training pass has done so far.
+    tape: Tape,
 }
 
 impl Candle {
+    /// A machine for one forward and backward pass. `word_gradient_square` is added the squares of the word embeddings' unsummed gradient
+    /// rows, if somebody wants them.
+    pub fn training(key: DropoutKey, word_gradient_square: Option<Arc<Mutex<f64>>>) -> Self {
+        Self { training: Some(key), word_gradient_square, tape: Tape::default() }
+    }
+
+    /// Gradients of the sum of all losses since the machine was made, by the tensors that were given to it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Backend`] if an operation fails.
+    pub fn backward(&self) -> Result<Gradients> {
+        Ok(self.tape.backward()?)
+    }
+
+    fn one(&self, op: impl CustomOp1 + Send + Sync + 'static, x: &Tensor) -> Result<Tensor> {
+        Ok(if self.training.is_some() { self.tape.one(op, x)? } else { x.apply_op1_no_bwd(&op)? })
+    }
+
+    fn two(&self, op: impl CustomOp2 + Send + Sync + 'static, [x, y]: [&Tensor; 2]) -> Result<Tensor> {
+        Ok(if self.training.is_some() { self.tape.two(op, [x, y])? } else { x.apply_op2_no_bwd(y, &op)? })
+    }
+
+    fn three(&self, op: impl CustomOp3 + Send + Sync + 'static, [x, y, z]: [&Tensor; 3]) -> Result<Tensor> {
+        Ok(if self.training.is_some() { self.tape.three(op, [x, y, z])? } else { x.apply_op3_no_bwd(y, z, &op)? })
+    }
+
     /// A tensor of host values.
     ///
     /// # Errors
@@ -95,16 +128,16 @@ impl Backend for Candle {
             length: inputs.length,
             watch: self.word_gradient_square.clone(),
         };
-        let sum = tables.word.apply_op3(&tables.position, &tables.token_type, op)?;
+        let sum = self.three(op, [&tables.word, &tables.position, &tables.token_type])?;
         let normed = self.add_norm(&sum, None, &tables.norm, epsilon, None)?;
         match self.training.zip(dropout) {
-            Some((key, dropout)) => Ok(normed.apply_op1(DropoutOp(key, dropout))?),
+            Some((key, dropout)) => self.one(DropoutOp(key, dropout), &normed),
             None => Ok(normed),
         }
     }
 
     fn linear(&self, x: &Tensor, layer: &Linear<Tensor>, then: Nonlinearity) -> Result<Tensor> {
-        Ok(x.apply_op3(&layer.weight, &layer.bias, LinearOp::new(then, self.training.is_some(), None))?)
+        self.three(LinearOp::new(then, self.training.is_some(), None), [x, &layer.weight, &layer.bias])
     }
 
     fn add_norm(
@@ -116,30 +149,33 @@ impl Backend for Candle {
         dropout: Option<Dropout>,
     ) -> Result<Tensor> {
         let op = NormOp::new(epsilon, self.training.zip(dropout));
-        let scale_shift = Tensor::stack(&[&norm.weight, &norm.bias], 0)?;
-        Ok(match residual {
-            Some(residual) => x.apply_op3(residual, &scale_shift, op)?,
-            None => x.apply_op2(&scale_shift, op)?,
-        })
+        let scale_shift = self.two(PairOp, [&norm.weight, &norm.bias])?;
+        match residual {
+            Some(residual) => self.three(op, [x, residual, &scale_shift]),
+            None => self.two(op, [x, &scale_shift]),
+        }
     }
 
     fn attention(&self, qkv: &Tensor, inputs: &Inputs<Tensor>, heads: usize, dropout: Option<Dropout>) -> Result<Tensor> {
         let mask: Vec<f32> = inputs.attention_mask.flatten_all()?.to_vec1()?;
         let (dropout, training) = (self.training.zip(dropout), self.training.is_some());
-        Ok(qkv.apply_op1(AttentionOp::new(heads, inputs.length, &mask, dropout, training))?)
+        self.one(AttentionOp::new(heads, inputs.length, &mask, dropout, training), qkv)
     }
 
     fn rows(&self, x: &Tensor, indices: &Tensor) -> Result<Tensor> {
-        Ok(x.index_select(indices, 0)?)
+        self.one(RowsOp(indices.to_vec1()?), x)
     }
 
     fn vocab(&self, x: &Tensor, word: &Tensor, bias: &Tensor) -> Result<Tensor> {
         let op = LinearOp::new(Nonlinearity::Identity, self.training.is_some(), self.word_gradient_square.clone());
-        Ok(x.apply_op3(word, bias, op)?)
+        self.three(op, [x, word, bias])
     }
 
     fn loss(&self, logits: &Tensor, labels: &Tensor, weights: &Tensor) -> Result<Loss<Tensor>> {
-        let both = logits.apply_op1(LossOp::new(labels.to_vec1()?, weights.to_vec1()?))?;
+        let both = self.one(LossOp::new(labels.to_vec1()?, weights.to_vec1()?), logits)?;
+        if self.training.is_some() {
+            self.tape.add_loss(&both);
+        }
         Ok(Loss { nll: both.get(0)?, correct: both.get(1)? })
     }
 
