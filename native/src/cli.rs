@@ -67,6 +67,8 @@ pub enum Command {
     Convert(commands::convert::Arguments),
     /// What is in a model of any format or in a folder of examples, and what it can be used for
     Inspect(commands::inspect::Arguments),
+    /// What this machine is; with --train, whether a run would go well
+    Doctor(Box<commands::doctor::Arguments>),
 }
 
 /// Google's scripts spell flags with underscores (`--max_seq_length=128`): every flag is accepted in both spellings.

@@ -2,6 +2,7 @@
 
 mod convert;
 mod damaged_models;
+mod doctor;
 mod models;
 mod prepare;
 mod prepare_bad_input;
@@ -10,6 +11,10 @@ mod prepare_disk;
 mod prepare_interrupted;
 mod prepare_parts;
 mod train;
+mod train_interrupted;
+mod train_settings;
+mod train_watchdog;
+mod vocab_extension;
 
 use std::path::Path;
 use std::process::Output;

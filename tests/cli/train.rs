@@ -1,13 +1,13 @@
-//! `native train`: a run to its end, runs that are stopped and resumed, runs that cannot begin.
+//! `native train`: a run to its end, runs that cannot begin.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Output;
 
 use clinicalbert_tests::reference;
 use serde_json::Value;
 
+use super::train_interrupted::result;
 use super::{native, run, write_character_vocabulary};
 
 /// A model that takes a few milliseconds an update.
@@ -48,37 +48,10 @@ pub fn train(folder: &Path, out: &str, more: &[&str]) -> Output {
     run(folder, &[&["train", "--data", "data", "--out", out], &TINY[..], more].concat())
 }
 
-fn rows(run: &Path) -> Vec<Value> {
+/// The rows of `metrics.jsonl`.
+pub fn rows(run: &Path) -> Vec<Value> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// Rows without the one figure that depends on the clock.
-fn timeless_rows(run: &Path) -> Vec<Value> {
-    let mut rows = rows(run);
-    rows.iter_mut().for_each(|row| drop(row.as_object_mut().unwrap().remove("examples_per_second")));
-    rows
-}
-
-/// What a run leaves that must not depend on how often it was stopped.
-fn result(run: &Path) -> (Vec<Value>, Vec<u8>, Vec<u8>) {
-    let checkpoints = run.join("checkpoints");
-    let newest = fs::read_dir(&checkpoints).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
-    let optimizer = fs::read(newest.join("optimizer.safetensors")).unwrap();
-    (timeless_rows(run), fs::read(run.join("model/model.safetensors")).unwrap(), optimizer)
-}
-
-fn start(folder: &Path, arguments: &[&str]) -> Child {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin("native"));
-    command.current_dir(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-fn wait_for(path: &Path) {
-    let start = Instant::now();
-    while !path.exists() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{} did not appear", path.display());
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 #[test]
@@ -103,9 +76,14 @@ fn a_run_leaves_metrics_checkpoints_and_a_model() {
         assert!((rates[step] - expected).abs() < 1e-8, "{rates:?}");
     }
     let mut checkpoints: Vec<_> =
-        fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     checkpoints.sort();
-    assert_eq!(checkpoints, ["step-000000030", "step-000000040"]);
+    let losses: Vec<f64> = eval.iter().map(|row| number(row, "mlm_loss")).collect();
+    let best = 10 * (0..5).min_by(|a, b| losses[*a].total_cmp(&losses[*b])).unwrap();
+    let mut expected: Vec<_> =
+        std::collections::BTreeSet::from([best, 30, 40]).into_iter().map(|step| format!("step-{step:09}")).collect();
+    expected.sort();
+    assert_eq!(checkpoints, expected, "the newest two, and the one with the lowest held-out MLM loss");
     for file in
         ["config.json", "model.safetensors", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
     {
@@ -113,56 +91,6 @@ fn a_run_leaves_metrics_checkpoints_and_a_model() {
     }
     let card = fs::read_to_string(run.join("model/README.md")).unwrap();
     assert!(card.contains("| 40 | ") && card.contains("fingerprint"), "{card}");
-}
-
-#[test]
-fn killed_and_resumed_it_ends_with_the_bits_of_an_undisturbed_run() {
-    let folder = prepared();
-    train(folder.path(), "undisturbed", &["--steps", "60"]);
-    let begin = [&["train", "--data", "data", "--out", "run", "--steps", "60"], &TINY[..]].concat();
-    let mut arguments = begin.clone();
-    for checkpoint in ["step-000000010", "step-000000030", "step-000000050"] {
-        let mut child = start(folder.path(), &arguments);
-        wait_for(&folder.path().join("run/checkpoints").join(checkpoint));
-        std::thread::sleep(Duration::from_millis(15));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        arguments = vec!["train", "--resume", "--out", "run"];
-    }
-    run(folder.path(), &arguments);
-    assert!(result(&folder.path().join("run")) == result(&folder.path().join("undisturbed")), "the results differ");
-}
-
-#[cfg(unix)]
-#[test]
-fn a_signal_saves_and_stops() {
-    let folder = prepared();
-    train(folder.path(), "undisturbed", &["--steps", "60"]);
-    let mut arguments = [&["train", "--data", "data", "--out", "run", "--steps", "60"], &TINY[..]].concat();
-    for (signal, checkpoint) in [("-TERM", "step-000000010"), ("-INT", "step-000000030")] {
-        let mut child = start(folder.path(), &arguments);
-        wait_for(&folder.path().join("run/checkpoints").join(checkpoint));
-        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
-        assert_eq!(child.wait().unwrap().code(), Some(1), "a run that is not done is a negative answer");
-        arguments = vec!["train", "--resume", "--out", "run"];
-    }
-    run(folder.path(), &arguments);
-    assert!(result(&folder.path().join("run")) == result(&folder.path().join("undisturbed")), "the results differ");
-}
-
-#[test]
-fn a_damaged_checkpoint_falls_back_to_the_one_before() {
-    let folder = prepared();
-    train(folder.path(), "run", &["--steps", "30"]);
-    let whole = result(&folder.path().join("run"));
-    let newest = folder.path().join("run/checkpoints/step-000000030/optimizer.safetensors");
-    let bytes = fs::read(&newest).unwrap();
-    fs::write(&newest, &bytes[..bytes.len() - 1]).unwrap();
-    fs::remove_dir_all(folder.path().join("run/model")).unwrap();
-    let output = run(folder.path(), &["train", "--resume", "--out", "run"]);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("step-000000030 is damaged") && told.contains("after step 20"), "{told}");
-    assert!(result(&folder.path().join("run")) == whole, "the results differ");
 }
 
 #[test]

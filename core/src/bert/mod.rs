@@ -9,6 +9,8 @@ mod clip;
 mod config;
 mod dropout;
 mod evaluation;
+mod extend;
+mod freeze;
 mod graph;
 mod initialize;
 #[cfg(feature = "candle")]
@@ -29,6 +31,8 @@ pub use clip::{NormRule, clip_scale, square_sum};
 pub use config::{Activation, Config};
 pub use dropout::{DropoutKey, scale as dropout_scale, threshold as dropout_threshold};
 pub use evaluation::{EvaluationMetrics, EvaluationSums};
+pub use extend::{NewRow, extend};
+pub use freeze::Freeze;
 pub use graph::{Graph, PretrainingLosses, Targets};
 pub use initialize::{initialize, initialize_missing};
 #[cfg(feature = "candle")]

@@ -56,6 +56,11 @@ impl Parameter {
     pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// Number of the layer that it belongs to, if it belongs to one.
+    pub fn layer(&self) -> Option<usize> {
+        self.name.strip_prefix("bert.encoder.layer.")?.split('.').next()?.parse().ok()
+    }
 }
 
 /// Which parts a model has beside the encoder.

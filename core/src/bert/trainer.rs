@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{Device, Tensor, Var};
 
 use super::{
-    Backend, Batch, Candle, Config, DropoutKey, EvaluationSums, Graph, Heads, MaskedSlots, NormRule, Parameter,
+    Backend, Batch, Candle, Config, DropoutKey, EvaluationSums, Freeze, Graph, Heads, MaskedSlots, NormRule, Parameter,
     PretrainingLosses, Slices, Targets, UpdateSettings, Weights, candle::with_values, clip_scale, fused_shape, parameters::check,
     square_sum,
 };
@@ -32,6 +32,7 @@ pub struct Trainer {
 struct Slot {
     parameters: Vec<Parameter>,
     variable: Var,
+    frozen: bool,
     first: Vec<f32>,
     second: Vec<f32>,
 }
@@ -55,8 +56,8 @@ pub struct StepReport {
 
 /// Gradients of one update, before clipping.
 struct Gradients {
-    /// One for each slot.
-    tensors: Vec<Tensor>,
+    /// One for each slot; none where it is frozen.
+    tensors: Vec<Option<Tensor>>,
     report: StepReport,
 }
 
@@ -67,17 +68,30 @@ impl Trainer {
     /// # Errors
     /// [`Error::Config`] if the configuration is inconsistent, [`Error::Tensor`] naming weights that are missing or do not fit.
     pub fn new(config: &Config, weights: &Tensors, settings: UpdateSettings, seed: u64) -> Result<Self> {
+        Self::with_frozen(config, weights, settings, seed, &Freeze::default())
+    }
+
+    /// As [`Self::new`], with parts of the model frozen: backpropagation stops at the lowest layer that is not.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; [`Error::Config`] if the model has no such layer or nothing is left to train.
+    pub fn with_frozen(config: &Config, weights: &Tensors, settings: UpdateSettings, seed: u64, frozen: &Freeze) -> Result<Self> {
         config.validate()?;
+        frozen.check(config)?;
         check(config, Heads::ALL, weights)?;
         let mut slots = Vec::new();
         let graph_weights = Weights::build(config, Heads::ALL, |group| {
             let data = joined(group, weights);
             let zeros = vec![0.0; data.len()];
             let variable = Var::from_vec(data, fused_shape(group), &Device::Cpu)?;
-            let tensor = variable.as_tensor().clone();
-            slots.push(Slot { parameters: group.to_vec(), variable, first: zeros.clone(), second: zeros });
+            let frozen = group.iter().all(|parameter| frozen.contains(parameter));
+            let tensor = if frozen { variable.as_detached_tensor() } else { variable.as_tensor().clone() };
+            slots.push(Slot { parameters: group.to_vec(), variable, frozen, first: zeros.clone(), second: zeros });
             Ok(tensor)
         })?;
+        if slots.iter().all(|slot| slot.frozen) {
+            return Err(Error::Config("freeze: every part of the model is frozen, nothing is left to train".into()));
+        }
         Ok(Self { config: config.clone(), settings, seed, weights: graph_weights, slots })
     }
 
@@ -91,13 +105,15 @@ impl Trainer {
         if report.grad_norm.is_finite() {
             let scale = clip_scale(report.grad_norm, self.settings.clip_norm);
             for (slot, gradient) in self.slots.iter_mut().zip(tensors) {
-                slot.update(&self.settings, &gradient, scale, rate)?;
+                if let Some(gradient) = gradient {
+                    slot.update(&self.settings, &gradient, scale, rate)?;
+                }
             }
         }
         Ok(report)
     }
 
-    /// The gradients that [`Self::step`] would use, before clipping, by Hugging Face's names.
+    /// The gradients that [`Self::step`] would use, before clipping, by Hugging Face's names; frozen parameters have none.
     ///
     /// # Errors
     /// As [`Self::step`].
@@ -105,7 +121,9 @@ impl Trainer {
         let gradients = self.backward(micro_batches, step)?;
         let mut named = Tensors::new();
         for (slot, gradient) in self.slots.iter().zip(&gradients.tensors) {
-            slot.split(&gradient.flatten_all()?.to_vec1()?, &mut named);
+            if let Some(gradient) = gradient {
+                slot.split(&gradient.flatten_all()?.to_vec1()?, &mut named);
+            }
         }
         Ok(named)
     }
@@ -190,11 +208,16 @@ impl Trainer {
             }
             let found = self.slots.iter().map(|slot| {
                 let cut = || Error::Tensor { name: slot.name(), reason: "got no gradient".into() };
-                found.get(&slot.variable).cloned().ok_or_else(cut)
+                (!slot.frozen).then(|| found.get(&slot.variable).cloned().ok_or_else(cut)).transpose()
             });
+            let found = found.collect::<Result<Vec<_>>>()?;
             tensors = match tensors.is_empty() {
-                true => found.collect::<Result<Vec<_>>>()?,
-                false => found.zip(&tensors).map(|(new, sum)| Ok((sum + new?)?)).collect::<Result<Vec<_>>>()?,
+                true => found,
+                false => found
+                    .into_iter()
+                    .zip(&tensors)
+                    .map(|(new, sum)| Ok(new.zip(sum.as_ref()).map(|(new, sum)| sum + new).transpose()?))
+                    .collect::<Result<Vec<_>>>()?,
             };
         }
         let [mlm_loss, mlm_accuracy, nsp_loss, nsp_accuracy] = sums;
@@ -208,12 +231,13 @@ impl Trainer {
     }
 
     /// Global norm; `row_square` stands for the word embeddings under the original's rule. They come first in the table.
-    fn norm(&self, gradients: &[Tensor], row_square: f64) -> Result<f64> {
-        let mut squares = gradients.iter().map(|gradient| Ok(with_values(gradient, square_sum)?)).collect::<Result<Vec<_>>>()?;
-        if let (NormRule::Original, Some(word)) = (self.settings.norm_rule, squares.first_mut()) {
+    fn norm(&self, gradients: &[Option<Tensor>], row_square: f64) -> Result<f64> {
+        let square = |gradient: &Option<Tensor>| gradient.as_ref().map(|gradient| with_values(gradient, square_sum)).transpose();
+        let mut squares = gradients.iter().map(|gradient| Ok(square(gradient)?)).collect::<Result<Vec<_>>>()?;
+        if let (NormRule::Original, Some(Some(word))) = (self.settings.norm_rule, squares.first_mut()) {
             *word = row_square;
         }
-        Ok(squares.iter().sum::<f64>().sqrt())
+        Ok(squares.iter().flatten().sum::<f64>().sqrt())
     }
 }
 

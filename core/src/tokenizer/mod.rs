@@ -15,12 +15,14 @@
 
 mod encoder;
 mod encoding;
+mod extend;
 mod google;
 mod train;
 mod vocabulary;
 
 pub use encoder::Encoder;
 pub use encoding::Encoding;
+pub use extend::{Extension, extend};
 pub use train::{Training, train_vocabulary};
 
 use tokenizers::{

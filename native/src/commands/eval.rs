@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use clinicalbert_core::bert::Part;
+use clinicalbert_core::bert::{Freeze, Part};
 use clinicalbert_core::examples::tf_example::Shape;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde_json::{Map, Value};
@@ -53,13 +53,14 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         "examples have up to {} tokens, the model allows {positions}: prepare the notes with --max-seq-length {positions}",
         shape.max_seq_length
     );
-    let device = device::open(&arguments.device, &model.config, &model.loaded.tensors, 0)?;
+    let device = device::open(&arguments.device, &model.config, &model.loaded.tensors, 0, &Freeze::default())?;
     let most = arguments.max_eval_steps.map_or(u64::MAX, |steps| steps.saturating_mul(arguments.eval_batch_size as u64));
     let target = if common.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(Some(data.len().min(most)), target);
     let step = model.found.step()?;
     let batch_size = arguments.eval_batch_size;
-    let figures = evaluate(device.as_ref(), &data, shape, batch_size, most, step.unwrap_or(0), |done| bar.set_position(done))?;
+    let data = std::slice::from_ref(&data);
+    let figures = evaluate(device.as_ref(), data, shape, batch_size, most, step.unwrap_or(0), |done| bar.set_position(done))?;
     bar.finish_and_clear();
     if !common.quiet {
         eprintln!("{}", model.describe());

@@ -5,6 +5,7 @@
 
 pub mod index;
 mod masking;
+mod mixture;
 mod shuffle;
 
 use std::fs::{self, File};
@@ -20,6 +21,7 @@ use clinicalbert_core::examples::{
 use sha2::{Digest, Sha256};
 
 use index::Offsets;
+pub use mixture::{Mixture, Place};
 pub use shuffle::Order;
 
 /// Records that go into the fingerprint of a file, beside its index.
@@ -138,6 +140,15 @@ impl Dataset {
         let place = || format!("{}: record {record}", shard.path.display());
         let payload = Records::new(&bytes).next().context("empty record").and_then(|record| Ok(record?)).with_context(place)?;
         tf_example::decode(payload, example).with_context(place)
+    }
+
+    /// Name of the file that holds example `number`, and the number of its record there.
+    ///
+    /// # Errors
+    /// No such example.
+    pub fn locate(&self, number: u64) -> Result<(String, u64)> {
+        let shard = self.shard(number)?;
+        Ok((shard.path.file_name().unwrap_or_default().to_string_lossy().into_owned(), number - shard.first))
     }
 
     fn shard(&self, number: u64) -> Result<&Shard> {
@@ -266,7 +277,7 @@ mod tests {
     }
 
     /// Files with these ids as examples.
-    fn write(folder: &Path, files: &[&[u32]], slots: usize) {
+    pub fn write(folder: &Path, files: &[&[u32]], slots: usize) {
         let mut encoder = Encoder::new(Shape { max_seq_length: 8, max_predictions_per_seq: slots });
         for (number, ids) in files.iter().enumerate() {
             let (mut bytes, mut offsets) = (Vec::new(), vec![0]);
@@ -292,6 +303,7 @@ mod tests {
             assert_eq!(read, example(10 + number as u32));
         }
         assert!(dataset.read(6, &mut read).is_err());
+        assert_eq!(dataset.locate(4).unwrap(), ("examples-00003-of-00004.tfrecord".to_owned(), 0));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use super::summary::{Counts, Summary};
+use crate::html::{self, escaped, table};
 
 /// Characters shown of those that the vocabulary lacks.
 const MOST_CHARACTERS: usize = 40;
@@ -13,9 +14,9 @@ const MOST_CATEGORIES: usize = 60;
 /// The page.
 pub fn html(summary: &Summary) -> String {
     let counts = &summary.counts;
-    let mut page = String::from(HEAD);
-    let mut rows = vec![("rows read".to_owned(), counts.rows_read)];
-    rows.extend(counts.outcomes.iter().map(|(outcome, count)| (outcome.name().replace('_', " "), *count)));
+    let mut page = String::new();
+    let mut rows = vec![("rows read".to_owned(), counts.rows_read.to_string())];
+    rows.extend(counts.outcomes.iter().map(|(outcome, count)| (outcome.name().replace('_', " "), count.to_string())));
     table(&mut page, "Rows", &rows);
     let text = [
         ("words", counts.words),
@@ -27,7 +28,7 @@ pub fn html(summary: &Summary) -> String {
         ("examples", summary.examples),
         ("held-out examples", summary.holdout_examples),
     ];
-    table(&mut page, "Text", &text.map(|(name, count)| (name.to_owned(), count)));
+    table(&mut page, "Text", &text.map(|(name, count)| (name.to_owned(), count.to_string())));
     let _ = write!(page, "<p>{} pieces a word; {} of a thousand pieces are unknown.</p>", ratio(counts), per_thousand(counts));
     bars(&mut page, "Notes by number of tokens", &histogram(counts));
     let mut categories: Vec<_> = counts.categories.iter().map(|(name, count)| (name.clone(), *count)).collect();
@@ -46,12 +47,10 @@ pub fn html(summary: &Summary) -> String {
         .collect();
     bars(&mut page, "Characters that the vocabulary lacks", &characters);
     let settings = serde_json::to_value(&summary.settings).unwrap_or_default();
-    page.push_str("<h2>Settings</h2><table>");
-    for (name, value) in settings.as_object().into_iter().flatten() {
-        let _ = write!(page, "<tr><th>{}</th><td>{}</td></tr>", escaped(name), escaped(&value.to_string()));
-    }
-    page.push_str("</table></main></html>\n");
-    page
+    let settings: Vec<_> =
+        settings.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.to_string())).collect();
+    table(&mut page, "Settings", &settings);
+    html::page("Preparation", "Counts only: no text of any note is in this file.", &page)
 }
 
 fn ratio(counts: &Counts) -> String {
@@ -72,14 +71,6 @@ fn histogram(counts: &Counts) -> Vec<(String, u64)> {
     classes.skip_while(|(_, count)| **count == 0).map(|(class, count)| (label(class), *count)).collect()
 }
 
-fn table(page: &mut String, title: &str, rows: &[(String, u64)]) {
-    let _ = write!(page, "<h2>{title}</h2><table>");
-    for (name, count) in rows {
-        let _ = write!(page, "<tr><th>{}</th><td>{count}</td></tr>", escaped(name));
-    }
-    page.push_str("</table>");
-}
-
 fn bars(page: &mut String, title: &str, rows: &[(String, u64)]) {
     if rows.is_empty() {
         return;
@@ -93,27 +84,6 @@ fn bars(page: &mut String, title: &str, rows: &[(String, u64)]) {
     }
     page.push_str("</table>");
 }
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-const HEAD: &str = r#"<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Preparation</title>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; margin: 2rem }
-main { max-width: 46rem; margin: auto }
-table { border-collapse: collapse }
-th { font-weight: normal; text-align: left; padding-right: 2rem; vertical-align: top }
-td { font-variant-numeric: tabular-nums; text-align: right; overflow-wrap: anywhere }
-td.bar { width: 18rem; padding-left: 1rem; text-align: left }
-i { display: inline-block; height: .7em; background: #47a }
-@media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd } }
-</style>
-<main><h1>Preparation</h1>
-<p>Counts only: no text of any note is in this file.</p>
-"#;
 
 #[cfg(test)]
 mod tests {

@@ -1,30 +1,32 @@
 //! The model card, `README.md` of the model folder: where the model came from, what it was trained on, how well it does, its limits.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::Result;
 use clinicalbert_core::bert::Config;
 use serde_json::Value;
 
+use super::inputs::Inputs;
+use super::metrics;
 use super::settings::Settings;
-use crate::dataset::Dataset;
+use super::state::{Consumed, State, file_name};
 
-/// What a card tells beside the settings.
+/// What a card and a report tell beside the settings.
 pub struct Facts<'a> {
     /// Settings of the run.
     pub settings: &'a Settings,
     /// Shape of the model.
     pub config: &'a Config,
     /// What it was trained on.
-    pub data: &'a Dataset,
-    /// The data's fingerprint.
-    pub fingerprint: &'a str,
+    pub inputs: &'a Inputs,
+    /// Where the run stands at its end.
+    pub state: &'a State,
     /// `cased` or `uncased`.
     pub case: &'a str,
-    /// The run's `metrics.jsonl`.
-    pub metrics: &'a Path,
+    /// The run's folder.
+    pub folder: &'a Path,
+    /// The machine's name for people.
+    pub device: String,
 }
 
 /// Writes the card.
@@ -32,16 +34,29 @@ pub struct Facts<'a> {
 /// # Errors
 /// The metrics cannot be read.
 pub fn card(facts: &Facts<'_>) -> Result<String> {
-    let Facts { settings, config, data, fingerprint, case, metrics } = facts;
+    let Facts { settings, config, inputs, state, case, folder, .. } = facts;
     let schedule = settings.schedule();
     let start = settings
         .init
         .as_ref()
         .map_or_else(|| format!("new weights, seed {}", settings.seed), |init| format!("`{}`", file_name(init)));
-    let held_out = held_out(metrics)?;
-    let seen = settings.num_train_steps * settings.examples_per_step() as u64;
-    let epochs = seen as f64 / data.len() as f64;
-    let (shape, length) = (data.shape(), settings.max_seq_length.unwrap_or(data.shape().max_seq_length));
+    let preset =
+        settings.preset.map_or_else(String::new, |preset| format!("\n- Settings of a published model, which {}", preset.wants()));
+    let held_out = held_out(folder)?;
+    let length = inputs.stretches().iter().map(|stretch| stretch.batches.shape.max_seq_length).max().unwrap_or(0);
+    let batches: Vec<_> = inputs.stretches().iter().map(|stretch| &stretch.batches).collect();
+    let batches: Vec<_> = batches
+        .iter()
+        .map(|batches| format!("{} ({} × {})", batches.examples_per_step(), batches.batch_size, batches.micro_batches))
+        .collect();
+    let frozen = match settings.freeze.is_empty() {
+        true => String::new(),
+        false => format!("\n| frozen | {} |", String::from(settings.freeze.clone())),
+    };
+    let left_out = match state.left_out.len() {
+        0 => String::new(),
+        count => format!("\n| updates left out after going wrong | {count} |"),
+    };
     let untrained = match config.max_position_embeddings > length {
         true => format!(
             "\n- Positions {length} to {} exist but got no gradient: training sequences had at most {length} tokens. Longer texts are \
@@ -64,8 +79,8 @@ next sentence prediction, both heads included (`BertForPreTraining`).
 
 ## Lineage
 
-- Start: {start}
-- Data: `{data_name}`, {examples} examples of {data_length} tokens with {slots} masked slots, fingerprint `{fingerprint}`
+- Start: {start}{preset}
+{data}
 - Written by clinicalbert {version}
 
 ## Training
@@ -73,12 +88,12 @@ next sentence prediction, both heads included (`BertForPreTraining`).
 | setting | value |
 |---|---|
 | updates | {steps} |
-| examples an update | {per_step} ({batch} × {accumulation}) |
-| examples seen | {seen} ({epochs:.2} epochs) |
+| examples an update | {per_step} |
+| examples seen | {seen} |
 | longest sequence | {length} |
 | learning rate | {rate}, warm-up {warmup} updates, linear decay |
 | optimizer | Adam without bias correction, β 0.9 / 0.999, ε 1e-6, weight decay 0.01, clip 1.0 |
-| dropout | {dropout} |
+| dropout | {dropout} |{frozen}{left_out}
 | seed | {seed} |
 
 ## Held-out figures
@@ -94,15 +109,11 @@ next sentence prediction, both heads included (`BertForPreTraining`).
         heads = config.num_attention_heads,
         act = serde_json::to_string(&config.hidden_act)?.replace('"', "`"),
         vocab = config.vocab_size,
-        data_name = file_name(data.path()),
-        examples = data.len(),
-        data_length = shape.max_seq_length,
-        slots = shape.max_predictions_per_seq,
+        data = sources(inputs, &state.data),
         version = env!("CARGO_PKG_VERSION"),
         steps = settings.num_train_steps,
-        per_step = settings.examples_per_step(),
-        batch = settings.train_batch_size,
-        accumulation = settings.gradient_accumulation_steps,
+        per_step = batches.join(", then "),
+        seen = state.examples(),
         rate = settings.learning_rate,
         warmup = schedule.warmup_steps,
         dropout = config.hidden_dropout_prob,
@@ -110,20 +121,27 @@ next sentence prediction, both heads included (`BertForPreTraining`).
     ))
 }
 
-/// The last part of a path: cards are published, and the rest of a path tells about the machine.
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+/// What each source is and how much of it was seen, as a list.
+fn sources(inputs: &Inputs, consumed: &[Consumed]) -> String {
+    let lines = inputs.sources().zip(consumed).map(|(source, Consumed { name, fingerprint, epochs })| {
+        let (shape, seen) = (source.shape(), epochs.iter().sum::<u64>());
+        format!(
+            "- Data: `{name}`, {} examples of {} tokens with {} masked slots, fingerprint `{fingerprint}`; {seen} seen, {:.2} epochs",
+            source.len(),
+            shape.max_seq_length,
+            shape.max_predictions_per_seq,
+            seen as f64 / source.len() as f64
+        )
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// First and last evaluation as a table.
-fn held_out(metrics: &Path) -> Result<String> {
+fn held_out(folder: &Path) -> Result<String> {
     let mut rows: Vec<Value> = Vec::new();
-    for line in BufReader::new(File::open(metrics)?).lines() {
-        let row: Value = serde_json::from_str(&line?)?;
-        if row.get("split").is_some() {
-            rows.truncate(1);
-            rows.push(row);
-        }
+    for row in metrics::read(folder)?.into_iter().filter(|row| row.get("split").is_some_and(|split| split == "eval")) {
+        rows.truncate(1);
+        rows.push(row);
     }
     if rows.is_empty() {
         return Ok("None: the run had no held-out data (`--eval-data`).\n".into());

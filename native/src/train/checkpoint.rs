@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -14,9 +14,9 @@ use clinicalbert_core::{
     tokenizer::WordPiece,
     weights::{Safetensors, Tensors, WeightsFile, safetensors},
 };
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::state::State;
 use crate::{model_folder, whole_file};
 
 const STATE: &str = "state.json";
@@ -24,22 +24,6 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 /// Names of Adam's slots in Google's checkpoints, appended to the weight's name.
 const FIRST: &str = "/adam_m";
 const SECOND: &str = "/adam_v";
-
-/// `state.json`: where the run stands. Together with the settings it decides everything that is still to come.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    /// Updates done.
-    pub step: u64,
-    /// Examples consumed, which is the cursor into the shuffled data.
-    pub examples: u64,
-    /// The data's [`crate::dataset::Dataset::fingerprint`].
-    pub data_fingerprint: String,
-    /// Program and version that wrote it.
-    pub program: String,
-    /// SHA-256 of every other file, hexadecimal.
-    #[serde(default)]
-    pub files: BTreeMap<String, String>,
-}
 
 /// What a checkpoint holds of the model.
 pub struct Contents {
@@ -55,9 +39,10 @@ pub struct Contents {
 ///
 /// # Errors
 /// The disk refused; nothing of it is left then.
-pub fn write(checkpoints: &Path, mut state: State, contents: &Contents, tokenizer: &WordPiece) -> Result<PathBuf> {
+pub fn write(checkpoints: &Path, state: &State, contents: &Contents, tokenizer: &WordPiece) -> Result<PathBuf> {
     fs::create_dir_all(checkpoints).with_context(|| format!("cannot create {}", checkpoints.display()))?;
     let target = checkpoints.join(name(state.step));
+    let mut state = State { files: BTreeMap::new(), ..state.clone() };
     if target.exists() {
         // Only a damaged one is ever written again: a good one would have been resumed from.
         fs::remove_dir_all(&target).with_context(|| format!("cannot replace {}", target.display()))?;
@@ -74,19 +59,20 @@ pub fn write(checkpoints: &Path, mut state: State, contents: &Contents, tokenize
             let entry = entry?;
             state.files.insert(entry.file_name().to_string_lossy().into_owned(), checksum(&entry.path())?);
         }
-        whole_file::write_file(&folder.join(STATE), |file| Ok(serde_json::to_writer_pretty(file, &state)?))
+        let text = serde_json::to_string_pretty(&state)? + "\n";
+        whole_file::write_file(&folder.join(STATE), |file| Ok(file.write_all(text.as_bytes())?))
     })?;
     Ok(target)
 }
 
-/// Removes the oldest checkpoints until `keep` are left; 0 keeps all. The newest always stays.
+/// Removes the oldest checkpoints until `keep` are left, beside that of step `best`; 0 keeps all. The newest always stays.
 ///
 /// # Errors
 /// The folder cannot be read, or a checkpoint not removed.
-pub fn remove_old(checkpoints: &Path, keep: usize) -> Result<()> {
+pub fn remove_old(checkpoints: &Path, keep: usize, best: Option<u64>) -> Result<()> {
     let all = list(checkpoints)?;
     let surplus = if keep == 0 { 0 } else { all.len().saturating_sub(keep) };
-    for (_, old) in all.iter().take(surplus) {
+    for (_, old) in all.iter().take(surplus).filter(|(step, _)| Some(*step) != best) {
         fs::remove_dir_all(old).with_context(|| format!("cannot remove {}", old.display()))?;
     }
     Ok(())
@@ -215,8 +201,8 @@ mod tests {
     fn written(steps: &[u64]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for step in steps {
-            let state = State { step: *step, examples: 32 * step, ..State::default() };
-            write(folder.path(), state, &contents(*step), &tokenizer()).unwrap();
+            let state = State { step: *step, ..State::default() };
+            write(folder.path(), &state, &contents(*step), &tokenizer()).unwrap();
         }
         folder
     }
@@ -225,7 +211,7 @@ mod tests {
     fn what_is_written_is_read_back() {
         let folder = written(&[7]);
         let (state, read) = newest(folder.path(), |_| panic!("nothing is damaged")).unwrap().unwrap();
-        assert_eq!((state.step, state.examples, state.files.len()), (7, 224, 7));
+        assert_eq!((state.step, state.files.len()), (7, 7));
         assert_eq!((read.weights, read.moments), (contents(7).weights, contents(7).moments));
     }
 
@@ -256,14 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_first_and_the_newest_stays() {
+    fn the_oldest_go_first_and_the_newest_and_the_best_stay() {
         let folder = written(&[1, 2, 30, 4]);
         let steps = || list(folder.path()).unwrap().into_iter().map(|(step, _)| step).collect::<Vec<_>>();
-        remove_old(folder.path(), 0).unwrap();
+        remove_old(folder.path(), 0, None).unwrap();
         assert_eq!(steps(), [1, 2, 4, 30]);
-        remove_old(folder.path(), 2).unwrap();
-        assert_eq!(steps(), [4, 30]);
-        remove_old(folder.path(), 1).unwrap();
+        remove_old(folder.path(), 2, Some(1)).unwrap();
+        assert_eq!(steps(), [1, 4, 30], "the best stays too");
+        remove_old(folder.path(), 1, None).unwrap();
         assert_eq!(steps(), [30]);
     }
 }

@@ -66,7 +66,7 @@ pub fn run(out: Option<&Path>, settings: Settings, common: &Common) -> Result<An
     }
     let input = NotesInput { notes: vec![notes], ..NotesInput::default() };
     let data = prepare_notes(&input, &settings, ENTRIES, &out, common)?;
-    match begin(&out, Settings { data: Some(data), ..settings }, common.quiet)? {
+    match begin(&out, Settings { data: vec![data.into()], ..settings }, common.quiet)? {
         Outcome::Stopped { step } => {
             eprintln!("stopped after step {step}; go on with: native train --resume --out {}", out.display());
             Ok(Answer::No)

@@ -2,9 +2,11 @@
 
 use anyhow::{Result, bail, ensure};
 use clinicalbert_core::{
-    bert::{Batch, Config, EvaluationSums, MaskedSlots, StepReport, Trainer, UpdateSettings},
+    bert::{Batch, Config, EvaluationSums, Freeze, MaskedSlots, StepReport, Trainer, UpdateSettings},
     weights::Tensors,
 };
+
+use super::{checkpoint::Contents, settings::Settings};
 
 /// A machine that holds a pretraining model and its optimizer and can update it.
 pub trait TrainingDevice {
@@ -42,13 +44,24 @@ pub trait TrainingDevice {
     fn set_moments(&mut self, first: &Tensors, second: &Tensors) -> Result<()>;
 }
 
+/// Puts a model with its optimizer's state on the machine that the settings ask for.
+///
+/// # Errors
+/// As [`open`]; moments that do not fit.
+pub fn place(settings: &Settings, contents: &Contents) -> Result<Box<dyn TrainingDevice>> {
+    let Contents { config, weights, moments: (first, second) } = contents;
+    let mut device = open(&settings.device, config, weights, settings.seed, &settings.freeze)?;
+    device.set_moments(first, second)?;
+    Ok(device)
+}
+
 /// Puts a model on the machine that is asked for: `auto`, `cpu`, `cuda` or `cuda:N`.
 ///
 /// # Errors
-/// No such machine here, or weights that do not fit `config`.
-pub fn open(device: &str, config: &Config, weights: &Tensors, seed: u64) -> Result<Box<dyn TrainingDevice>> {
+/// No such machine here, weights that do not fit `config`, or nothing that is not frozen.
+pub fn open(device: &str, config: &Config, weights: &Tensors, seed: u64, freeze: &Freeze) -> Result<Box<dyn TrainingDevice>> {
     match device {
-        "auto" | "cpu" => Ok(Box::new(Cpu(Trainer::new(config, weights, UpdateSettings::default(), seed)?))),
+        "auto" | "cpu" => Ok(Box::new(Cpu(Trainer::with_frozen(config, weights, UpdateSettings::default(), seed, freeze)?))),
         cuda if cuda.split(':').next() == Some("cuda") => {
             ensure!(
                 cuda.split_once(':').is_none_or(|(_, number)| number.parse::<u32>().is_ok()),

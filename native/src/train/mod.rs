@@ -1,46 +1,52 @@
 //! Pretraining: settings in, a run folder and a model folder out.
 //!
 //! ```text
-//! settings ── start (checkpoint, model or new weights) ──▶ device ◀── batches ── dataset
+//! settings ── start (checkpoint, model or new weights) ──▶ device ◀── batches ◀── inputs ◀── dataset
 //!                                                          │ step
+//!                                              watchdog ◀──┤
 //!                                                          ▼
-//!                                 metrics.jsonl, checkpoints/, model/
+//!                      state ──▶ metrics.jsonl, TensorBoard events, checkpoints/, report.html, model/
 //! ```
 //!
 //! What an update computes is a function of the settings, the data and its number, so a run that was killed and resumed ends with the
-//! bits of one that was not.
+//! bits of one that was not. What happened on the way and cannot be computed again is in [`state`].
 
 mod batches;
 mod card;
 mod checkpoint;
 pub mod demo;
 pub mod device;
+mod disk_full;
 pub mod evaluation;
+pub mod flags;
+mod inputs;
 mod interrupt;
 mod metrics;
 pub mod preparation;
 mod progress;
+pub mod rehearsal;
+mod report;
 mod run;
 pub mod run_folder;
 pub mod settings;
 pub mod start;
+mod state;
+mod watchdog;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clinicalbert_core::bert::{Config, EvaluationMetrics};
-use clinicalbert_core::examples::tf_example::Shape;
 use clinicalbert_core::tokenizer::WordPiece;
 
-use crate::dataset::Dataset;
 use crate::model_folder;
-use batches::Batches;
-use checkpoint::Contents;
 use device::TrainingDevice;
+use inputs::Inputs;
 use run::Run;
 use run_folder::RunFolder;
 use settings::Settings;
 use start::Start;
+use state::State;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -52,9 +58,9 @@ pub enum Outcome {
         /// Held-out figures before the first update and after the last, as far as this process has seen them.
         evaluations: Option<(EvaluationMetrics, EvaluationMetrics)>,
     },
-    /// Stopped by a signal, after a checkpoint.
+    /// Stopped by a signal.
     Stopped {
-        /// Updates done.
+        /// Updates done and saved.
         step: u64,
     },
 }
@@ -62,16 +68,17 @@ pub enum Outcome {
 /// Begins a run in `out`, which must be new or empty. Nothing is written before everything has been checked.
 ///
 /// # Errors
-/// Data, model or settings that cannot be used or do not fit together; a loss that is no number; a disk that refuses.
+/// Data, model or settings that cannot be used or do not fit together; a loss that stays no number; a disk that refuses.
 pub fn begin(out: &Path, mut settings: Settings, quiet: bool) -> Result<Outcome> {
     run_folder::check_free(out)?;
     let inputs = Inputs::open(&settings)?;
-    let start = Start::new(&settings, inputs.data.path())?;
-    let ready = inputs.place(start, &settings)?;
+    let mut start = Start::new(&settings, &inputs.paths())?;
+    start.remarks.extend(settings.preset.map(|preset| format!("the published model with these settings {}", preset.wants())));
+    let ready = Ready::new(start, &inputs, &settings)?;
     settings.model = start::table(&ready.config)?;
     settings.make_paths_absolute()?;
     let folder = RunFolder::create(out, &settings)?;
-    Run::new(&folder, &settings, &inputs, ready, 0, quiet)?.go()
+    Run::begin(&folder, &settings, &inputs, ready, quiet)?.go()
 }
 
 /// Goes on with the run in `folder` from its newest whole checkpoint, or from the start if there is none.
@@ -80,25 +87,37 @@ pub fn begin(out: &Path, mut settings: Settings, quiet: bool) -> Result<Outcome>
 /// As [`begin`]; data that is not the run's; checkpoints of which none is whole.
 pub fn resume(folder: &RunFolder, settings: &Settings, quiet: bool) -> Result<Outcome> {
     let inputs = Inputs::open(settings)?;
-    let found = checkpoint::newest(&folder.checkpoints(), |warning| eprintln!("warning: {warning}"))?;
-    let (start, step) = match found {
-        Some((state, contents)) => {
-            ensure!(
-                state.data_fingerprint == inputs.fingerprint,
-                "{} is not the data that this run has seen so far (fingerprint {}, expected {}): give the original --data, or start \
-                 another run with --init",
-                inputs.data.path().display(),
-                inputs.fingerprint,
-                state.data_fingerprint
-            );
-            let newest = folder.checkpoints().join(checkpoint::name(state.step));
-            let remarks = vec![format!("going on after step {} of {}", state.step, settings.num_train_steps)];
-            (Start { contents, tokenizer: model_folder::read_tokenizer(&newest)?, remarks }, state.step)
-        }
-        None => (Start::new(settings, inputs.data.path())?, 0),
+    let Some((state, contents)) = checkpoint::newest(&folder.checkpoints(), |warning| eprintln!("warning: {warning}"))? else {
+        let ready = Ready::new(Start::new(settings, &inputs.paths())?, &inputs, settings)?;
+        return Run::begin(folder, settings, &inputs, ready, quiet)?.go();
     };
-    let ready = inputs.place(start, settings)?;
-    Run::new(folder, settings, &inputs, ready, step, quiet)?.go()
+    check_same_data(&state, &inputs)?;
+    let newest = folder.checkpoints().join(checkpoint::name(state.step));
+    let remarks = vec![format!("going on after step {} of {}", state.step, settings.num_train_steps)];
+    let start = Start { contents, tokenizer: model_folder::read_tokenizer(&newest)?, remarks };
+    let ready = Ready::new(start, &inputs, settings)?;
+    Run::resume(folder, settings, &inputs, ready, state, quiet)?.go()
+}
+
+fn check_same_data(state: &State, inputs: &Inputs) -> Result<()> {
+    let found = inputs.untouched()?;
+    ensure!(
+        found.len() == state.data.len(),
+        "expected the {} sources that this run has seen so far, found {}: leave out --data to go on with them",
+        state.data.len(),
+        found.len()
+    );
+    for (path, (found, seen)) in inputs.paths().into_iter().zip(found.iter().zip(&state.data)) {
+        ensure!(
+            found.fingerprint == seen.fingerprint,
+            "{} is not the data that this run has seen so far (fingerprint {}, expected {}): give the original --data, or start another \
+             run with --init",
+            path.display(),
+            found.fingerprint,
+            seen.fingerprint
+        );
+    }
+    Ok(())
 }
 
 /// A model on its machine, about to be trained.
@@ -110,65 +129,10 @@ struct Ready {
     remarks: Vec<String>,
 }
 
-/// What a run reads.
-struct Inputs {
-    data: Dataset,
-    held_out: Option<Dataset>,
-    /// Most tokens and slots of an example.
-    shape: Shape,
-    fingerprint: String,
-}
-
-impl Inputs {
-    fn open(settings: &Settings) -> Result<Self> {
-        let data = settings.data.as_ref().context("nothing to train on: give --data (prepared examples) or --notes")?;
-        let data = Dataset::open(data)?;
-        let held_out = settings.eval_data.clone().or_else(|| Some(data.path().join("holdout")).filter(|path| path.is_dir()));
-        let held_out = held_out.as_deref().map(Dataset::open).transpose()?;
-        let shape = Shape {
-            max_seq_length: settings.max_seq_length.unwrap_or(data.shape().max_seq_length),
-            max_predictions_per_seq: settings.max_predictions_per_seq.unwrap_or(data.shape().max_predictions_per_seq),
-        };
-        for dataset in [Some(&data), held_out.as_ref()].into_iter().flatten() {
-            dataset.shape().check_training(shape)?;
-        }
-        let fingerprint = data.fingerprint()?;
-        Ok(Self { data, held_out, shape, fingerprint })
-    }
-
-    /// Puts the model on its machine.
-    fn place(&self, start: Start, settings: &Settings) -> Result<Ready> {
-        let Start { contents: Contents { config, weights, moments }, tokenizer, remarks } = start;
-        let (tokens, positions) = (self.shape.max_seq_length, config.max_position_embeddings);
-        ensure!(
-            tokens <= positions,
-            "examples have up to {tokens} tokens, the model has {positions} positions: prepare the notes with --max-seq-length {positions}, \
-             or use a model with more (--max-position-embeddings)"
-        );
-        self.check_first_batch(settings, &config)?;
-        let mut device = device::open(&settings.device, &config, &weights, settings.seed)?;
-        device.set_moments(&moments.0, &moments.1)?;
-        Ok(Ready { device, config, tokenizer, remarks })
-    }
-    /// Examples of another vocabulary mostly show in the first batch, before anything is written.
-    fn check_first_batch(&self, settings: &Settings, config: &Config) -> Result<()> {
-        for (batch, slots) in self.batches(settings).of_step(0)? {
-            let path = self.data.path().display();
-            batch
-                .validate(config)
-                .and_then(|()| slots.validate(&batch, config))
-                .with_context(|| format!("{path} does not fit the model; was it prepared with the model's vocabulary?"))?;
-        }
-        Ok(())
-    }
-
-    fn batches(&self, settings: &Settings) -> Batches<'_> {
-        Batches {
-            dataset: &self.data,
-            seed: settings.seed,
-            shape: self.shape,
-            batch_size: settings.train_batch_size,
-            micro_batches: settings.gradient_accumulation_steps,
-        }
+impl Ready {
+    fn new(start: Start, inputs: &Inputs, settings: &Settings) -> Result<Self> {
+        let Start { contents, tokenizer, remarks } = start;
+        inputs.check(&contents.config)?;
+        Ok(Self { device: device::place(settings, &contents)?, config: contents.config, tokenizer, remarks })
     }
 }

@@ -28,6 +28,8 @@ struct Shown {
     nsp: f64,
     /// Seconds a step.
     seconds: f64,
+    /// Tokens a step.
+    tokens: f64,
 }
 
 impl Progress {
@@ -43,27 +45,30 @@ impl Progress {
         Self { steps, quiet, bar, last_line: Instant::now(), shown: None }
     }
 
-    /// Tells of an update: `step` are done, this one took `seconds` for `examples`.
-    pub fn step(&mut self, step: u64, report: &StepReport, seconds: f64, examples: usize) {
+    /// Tells of an update: `step` are done, this one took `seconds` for `examples` with `tokens`, padding not counted.
+    pub fn step(&mut self, step: u64, report: &StepReport, seconds: f64, examples: usize, tokens: usize) {
         if self.quiet {
             return;
         }
-        let new = Shown { loss: report.loss, mlm: report.mlm_accuracy, nsp: report.nsp_accuracy, seconds };
+        let new = Shown { loss: report.loss, mlm: report.mlm_accuracy, nsp: report.nsp_accuracy, seconds, tokens: tokens as f64 };
         let mean = |old: f64, new: f64| old + NEWEST * (new - old);
         let shown = self.shown.map_or(new, |old| Shown {
             loss: mean(old.loss, new.loss),
             mlm: mean(old.mlm, new.mlm),
             nsp: mean(old.nsp, new.nsp),
             seconds: mean(old.seconds, new.seconds),
+            tokens: mean(old.tokens, new.tokens),
         });
         self.shown = Some(shown);
         let left = clock(shown.seconds * self.steps.saturating_sub(step) as f64);
-        let speed = examples as f64 / shown.seconds.max(f64::MIN_POSITIVE);
+        let in_a_second = |count: f64| count / shown.seconds.max(f64::MIN_POSITIVE);
         let text = format!(
-            "loss {:.3}  MLM {:.1} %  NSP {:.1} %  {speed:.1} examples/s  {left} left",
+            "loss {:.3}  MLM {:.1} %  NSP {:.1} %  {:.1} examples/s  {:.0} tokens/s  {left} left",
             shown.loss,
             100.0 * shown.mlm,
-            100.0 * shown.nsp
+            100.0 * shown.nsp,
+            in_a_second(examples as f64),
+            in_a_second(shown.tokens),
         );
         match &self.bar {
             Some(bar) => {
@@ -96,8 +101,8 @@ impl Drop for Progress {
     }
 }
 
-/// `1:02:03`, or `2:03` below an hour.
-fn clock(seconds: f64) -> String {
+/// Time for people: `1:02:03`, or `2:03` below an hour.
+pub fn clock(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match hours {

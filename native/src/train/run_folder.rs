@@ -54,14 +54,19 @@ impl RunFolder {
         }
     }
 
-    /// One row a logged step.
-    pub fn metrics(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
+    /// The folder itself: `metrics.jsonl` and TensorBoard's events are in it.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Where checkpoints are.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
+    }
+
+    /// Curves and settings for a reader.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
     }
 
     /// The model at the end.

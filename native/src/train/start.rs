@@ -30,15 +30,15 @@ impl Start {
     ///
     /// # Errors
     /// A model, vocabulary or shape that cannot be used, or that do not fit together.
-    pub fn new(settings: &Settings, data: &Path) -> Result<Self> {
+    pub fn new(settings: &Settings, data: &[&Path]) -> Result<Self> {
         match &settings.init {
             Some(init) => Self::from_model(settings, init, data),
             None => Self::fresh(settings, data),
         }
     }
 
-    fn fresh(settings: &Settings, data: &Path) -> Result<Self> {
-        let tokenizer = vocabulary(settings, None, data)?;
+    fn fresh(settings: &Settings, data: &[&Path]) -> Result<Self> {
+        let (tokenizer, source) = vocabulary(settings, None, data)?;
         let mut config = Config { vocab_size: tokenizer.vocab_size(), ..Config::default() };
         overlay(&mut config, &settings.model)?;
         // The feed-forward block is four times as wide as the model, as in every published BERT, unless it is given.
@@ -46,12 +46,12 @@ impl Start {
             config.intermediate_size = 4 * config.hidden_size;
         }
         config.validate()?;
-        model_folder::check_vocabulary(&tokenizer, &config, data)?;
+        model_folder::check_vocabulary(&tokenizer, &config, Path::new(&source))?;
         let weights = initialize(&config, settings.seed);
         Ok(Self { contents: with_zero_moments(config, weights), tokenizer, remarks: vec!["starting from new weights".into()] })
     }
 
-    fn from_model(settings: &Settings, init: &Path, data: &Path) -> Result<Self> {
+    fn from_model(settings: &Settings, init: &Path, data: &[&Path]) -> Result<Self> {
         let mut config = model_folder::read_config(init)?;
         let before = config.clone();
         overlay(&mut config, &settings.model)?;
@@ -73,7 +73,7 @@ impl Start {
             before.vocab_size
         );
         let mut weights = model_folder::read_weights(init, &config)?.tensors;
-        let tokenizer = vocabulary(settings, Some(init), data)?;
+        let (tokenizer, _) = vocabulary(settings, Some(init), data)?;
         model_folder::check_vocabulary(&tokenizer, &config, init)?;
         let drawn = initialize_missing(&config, &mut weights, settings.seed);
         let mut remarks = vec![format!("starting from {}", init.display())];
@@ -90,8 +90,8 @@ fn with_zero_moments(config: Config, weights: Tensors) -> Contents {
     Contents { config, weights, moments: (zeros.clone(), zeros) }
 }
 
-/// The vocabulary of the run: the model's own, else `--vocab`, else the data's. Where there are several they must agree.
-fn vocabulary(settings: &Settings, init: Option<&Path>, data: &Path) -> Result<WordPiece> {
+/// The vocabulary of the run and where it is: the model's own, else `--vocab`, else the data's. Where there are several they must agree.
+fn vocabulary(settings: &Settings, init: Option<&Path>, data: &[&Path]) -> Result<(WordPiece, String)> {
     let own = |folder: &Path| folder.join("vocab.txt").is_file() || folder.join("tokenizer.json").is_file();
     let mut found: Vec<(WordPiece, String)> = Vec::new();
     if let Some(folder) = init.map(model_folder::folder_of).filter(|folder| own(folder)) {
@@ -100,20 +100,21 @@ fn vocabulary(settings: &Settings, init: Option<&Path>, data: &Path) -> Result<W
     if let Some(path) = &settings.vocab {
         found.push((model_folder::read_vocabulary(path)?, path.display().to_string()));
     }
-    let data = model_folder::folder_of(data);
-    if own(&data) {
-        found.push((model_folder::read_tokenizer(&data)?, data.display().to_string()));
+    let data: Vec<_> = data.iter().copied().map(model_folder::folder_of).collect();
+    for folder in data.iter().filter(|folder| own(folder)) {
+        found.push((model_folder::read_tokenizer(folder)?, folder.display().to_string()));
     }
+    let beside = || data.first().map(|folder| folder.display().to_string()).unwrap_or_default();
     let mut found = found.into_iter();
     let (first, source) =
-        found.next().with_context(|| format!("no vocabulary beside the examples in {}: give --vocab", data.display()))?;
+        found.next().with_context(|| format!("no vocabulary beside the examples in {}: give --vocab", beside()))?;
     for (other, other_source) in found {
         ensure!(
             first.vocab_txt() == other.vocab_txt(),
             "the vocabularies of {source} and {other_source} differ: prepare the notes with --vocab {source}"
         );
     }
-    Ok(first)
+    Ok((first, source))
 }
 
 /// Puts the values of a `[model]` table over a configuration.

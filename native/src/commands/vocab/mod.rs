@@ -1,9 +1,11 @@
-//! `native vocab`: a WordPiece vocabulary from notes.
+//! `native vocab`: a WordPiece vocabulary from notes, or new entries for that of a model.
+
+mod extend;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use clinicalbert_core::tokenizer::{Case, Training, train_vocabulary};
 
@@ -26,9 +28,16 @@ pub struct Arguments {
     /// Lower-case the text and drop accents
     #[arg(long)]
     do_lower_case: bool,
-    /// File to write
-    #[arg(long, short, default_value = "vocab.txt", value_name = "FILE")]
-    out: PathBuf,
+    /// Add the tokens of this file, one a line, to the vocabulary of --init instead: in place of its [unusedN] entries, then as new rows.
+    /// Each begins as the mean of the pieces that it was before
+    #[arg(long, value_name = "FILE", requires = "init", conflicts_with = "notes")]
+    add_tokens: Option<PathBuf>,
+    /// Model whose vocabulary is extended
+    #[arg(long, value_name = "MODEL", requires = "add_tokens")]
+    init: Option<PathBuf>,
+    /// File to write, with --add-tokens the folder of the extended model [default: vocab.txt]
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 /// Trains and writes the vocabulary.
@@ -36,16 +45,21 @@ pub struct Arguments {
 /// # Errors
 /// The notes cannot be read or hold no word, or the output exists already.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
+    if let (Some(list), Some(init)) = (&arguments.add_tokens, &arguments.init) {
+        let out = arguments.out.as_ref().context("--out is missing: the folder that the extended model is to be written to")?;
+        return extend::run(list, init, out, common);
+    }
+    let out = arguments.out.clone().unwrap_or_else(|| "vocab.txt".into());
     if arguments.input.notes.is_empty() {
         bail!("nothing to learn from: name notes with --notes FILE (native sample makes invented ones)");
     }
     let case = if arguments.do_lower_case { Case::Uncased } else { Case::Cased };
     let training = Training { size: arguments.size, case, min_frequency: arguments.min_frequency, ..Training::default() };
-    let entries = write_vocabulary(&arguments.input, &training, &arguments.out)?;
+    let entries = write_vocabulary(&arguments.input, &training, &out)?;
     if common.json {
-        println!("{}", serde_json::json!({ "entries": entries, "out": arguments.out }));
+        println!("{}", serde_json::json!({ "entries": entries, "out": out }));
     } else if !common.quiet {
-        eprintln!("{entries} entries in {}", arguments.out.display());
+        eprintln!("{entries} entries in {}", out.display());
     }
     Ok(Answer::Yes)
 }

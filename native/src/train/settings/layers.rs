@@ -1,20 +1,21 @@
-//! What a training run is told, merged from four layers: defaults, `--config run.toml`, environment, flags.
+//! Settings merged layer by layer: defaults, `--preset`, `--config run.toml`, environment, flags.
 //!
 //! All layers are TOML tables with the same keys, so that merging is one rule for all settings and `run.toml` of a finished run can
 //! be given to another as `--config`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use clinicalbert_core::bert::Schedule;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+
+use super::{Preset, Settings};
 
 /// Environment variables with this prefix are settings: `CLINICALBERT_TRAIN_LEARNING_RATE=1e-4`.
 const ENVIRONMENT: &str = "CLINICALBERT_TRAIN_";
 
 /// Keys that a resumed run may change: they decide where things lie and what is reported, not what is computed.
-const FREE: [&str; 10] = [
+const FREE: [&str; 11] = [
     "vocab",
     "data",
     "eval_data",
@@ -23,162 +24,35 @@ const FREE: [&str; 10] = [
     "save_checkpoints_steps",
     "keep_checkpoints",
     "log_every",
+    "max_rollbacks",
     "device",
     "init",
 ];
-
-/// Settings of a run, as merged; the defaults are those of the Bio_ClinicalBERT model card.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// Prepared folder or TFRecord file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<PathBuf>,
-    /// Prepared folder or TFRecord file that is only evaluated on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub eval_data: Option<PathBuf>,
-    /// Model to start from; a new one if not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub init: Option<PathBuf>,
-    /// Vocabulary of a new model; the data's own if not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vocab: Option<PathBuf>,
-    /// Updates in all.
-    pub num_train_steps: u64,
-    /// Updates of the warm-up; a fifteenth of all, at most 10,000, if not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub num_warmup_steps: Option<u64>,
-    /// Examples of one forward pass; an update uses this many times `gradient_accumulation_steps`.
-    pub train_batch_size: usize,
-    /// Forward passes of one update.
-    pub gradient_accumulation_steps: usize,
-    /// Peak learning rate.
-    pub learning_rate: f64,
-    /// Tokens of an example; the data's own if not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_seq_length: Option<usize>,
-    /// Masked slots of an example; the data's own if not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_predictions_per_seq: Option<usize>,
-    /// Decides new weights, the order of the data and dropout.
-    pub seed: u64,
-    /// `auto`, `cpu`, `cuda` or `cuda:N`.
-    pub device: String,
-    /// Updates between checkpoints.
-    pub save_checkpoints_steps: u64,
-    /// Newest checkpoints that are kept; 0 keeps all.
-    pub keep_checkpoints: usize,
-    /// Updates between rows of `metrics.jsonl`.
-    pub log_every: u64,
-    /// Updates between evaluations; `save_checkpoints_steps` if not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub eval_every: Option<u64>,
-    /// Most examples of one evaluation.
-    pub eval_examples: u64,
-    /// Shape of the model, with the keys of `config.json`; what is not given comes from `init`, else it is BERT-base.
-    #[serde(default, skip_serializing_if = "Table::is_empty")]
-    pub model: Table,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            data: None,
-            eval_data: None,
-            init: None,
-            vocab: None,
-            num_train_steps: 150_000,
-            num_warmup_steps: None,
-            train_batch_size: 32,
-            gradient_accumulation_steps: 1,
-            learning_rate: 5e-5,
-            max_seq_length: None,
-            max_predictions_per_seq: None,
-            seed: 12_345,
-            device: "auto".into(),
-            save_checkpoints_steps: 1000,
-            keep_checkpoints: 5,
-            log_every: 10,
-            eval_every: None,
-            // What the original evaluates: 100 batches of 8.
-            eval_examples: 800,
-            model: Table::new(),
-        }
-    }
-}
-
-impl Settings {
-    /// The learning rate over time.
-    pub fn schedule(&self) -> Schedule {
-        let warmup_steps = self.num_warmup_steps.unwrap_or_else(|| (self.num_train_steps / 15).min(10_000));
-        Schedule { learning_rate: self.learning_rate as f32, steps: self.num_train_steps, warmup_steps }
-    }
-
-    /// Updates between evaluations.
-    pub fn eval_every(&self) -> u64 {
-        self.eval_every.unwrap_or(self.save_checkpoints_steps)
-    }
-
-    /// Examples of one update.
-    pub const fn examples_per_step(&self) -> usize {
-        self.train_batch_size * self.gradient_accumulation_steps
-    }
-
-    /// Makes paths independent of the folder that the program was started in, so that a run can be resumed from another.
-    ///
-    /// # Errors
-    /// The current folder is gone.
-    pub fn make_paths_absolute(&mut self) -> Result<()> {
-        for path in [&mut self.data, &mut self.eval_data, &mut self.init, &mut self.vocab].into_iter().flatten() {
-            *path = std::path::absolute(&path).with_context(|| format!("cannot find the folder of {}", path.display()))?;
-        }
-        Ok(())
-    }
-
-    fn validate(&self) -> Result<()> {
-        for (key, value) in [
-            ("num_train_steps", self.num_train_steps),
-            ("train_batch_size", self.train_batch_size as u64),
-            ("gradient_accumulation_steps", self.gradient_accumulation_steps as u64),
-            ("save_checkpoints_steps", self.save_checkpoints_steps),
-            ("log_every", self.log_every),
-            ("eval_every", self.eval_every()),
-            ("eval_examples", self.eval_examples),
-        ] {
-            ensure!(value > 0, "{key} must be at least 1, found 0");
-        }
-        let rate = self.learning_rate;
-        ensure!(rate.is_finite() && rate > 0.0, "learning_rate must be above 0, found {rate}");
-        let warmup = self.schedule().warmup_steps;
-        ensure!(
-            warmup < self.num_train_steps,
-            "num_warmup_steps {warmup} must be below num_train_steps {}: without --num-warmup-steps a fifteenth is used",
-            self.num_train_steps
-        );
-        Ok(())
-    }
-}
 
 /// Where the merged value of a key came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Default,
+    Preset,
     Demo,
     ThisRun,
     ConfigFile,
     Environment,
     Flag,
+    Phases,
 }
 
 impl Source {
     const fn name(self) -> &'static str {
         match self {
             Self::Default => "default",
+            Self::Preset => "preset",
             Self::Demo => "demonstration",
             Self::ThisRun => "run.toml of the run",
             Self::ConfigFile => "--config",
             Self::Environment => "environment",
             Self::Flag => "flag",
+            Self::Phases => "sum of the phases",
         }
     }
 }
@@ -247,6 +121,38 @@ impl Layers {
         Ok(())
     }
 
+    /// Adds what follows from the other layers: a preset's settings under everything that was given, and the sum of the phases' updates.
+    ///
+    /// # Errors
+    /// There is no such preset; a number of updates was given that is not the sum.
+    pub fn complete(&mut self) -> Result<()> {
+        let last = |key: &str| self.0.iter().rev().find_map(|(_, table)| table.get(key)).cloned();
+        let (preset, phases) = (last("preset"), last("phases"));
+        if let Some(name) = preset {
+            let preset = Preset::deserialize(name).context("preset")?;
+            self.0.insert(1, (Source::Preset, toml::from_str(preset.settings())?));
+        }
+        if let Some(phases) = phases.as_ref().and_then(Value::as_array) {
+            let steps = |phase: &Value| phase.get("num_train_steps").and_then(Value::as_integer);
+            self.add_up(phases.iter().filter_map(steps).fold(0, i64::saturating_add))?;
+        }
+        Ok(())
+    }
+
+    /// A number of updates that somebody gave must be that of the phases; the default and a preset's give way.
+    fn add_up(&mut self, sum: i64) -> Result<()> {
+        for (source, table) in &self.0 {
+            let steps = table.get("num_train_steps").and_then(Value::as_integer).unwrap_or(sum);
+            ensure!(
+                steps == sum || matches!(source, Source::Default | Source::Preset),
+                "num_train_steps = {steps} ({}) is not the sum of the phases, {sum}: leave it out",
+                source.name()
+            );
+        }
+        self.0.push((Source::Phases, Table::from_iter([("num_train_steps".to_owned(), sum.into())])));
+        Ok(())
+    }
+
     /// The merged settings.
     ///
     /// # Errors
@@ -269,7 +175,9 @@ impl Layers {
         let Some(run) = self.0.iter().find_map(|(source, table)| (*source == Source::ThisRun).then_some(table)) else {
             return Ok(());
         };
-        for (source, table) in self.0.iter().filter(|(source, _)| !matches!(source, Source::Default | Source::ThisRun)) {
+        for (source, table) in
+            self.0.iter().filter(|(source, _)| !matches!(source, Source::Default | Source::Preset | Source::ThisRun))
+        {
             for (key, value) in flat(table) {
                 let before = flat(run).into_iter().find_map(|(name, value)| (name == key).then_some(value));
                 ensure!(
@@ -312,7 +220,7 @@ fn overlay(under: &mut Table, over: &Table) {
 }
 
 /// The table's values, those of inner tables as `outer.key`.
-fn flat(table: &Table) -> Vec<(String, Value)> {
+pub fn flat(table: &Table) -> Vec<(String, Value)> {
     let mut values = Vec::new();
     for (key, value) in table {
         match value {
@@ -325,6 +233,8 @@ fn flat(table: &Table) -> Vec<(String, Value)> {
 
 #[cfg(test)]
 mod tests {
+    use clinicalbert_core::bert::Schedule;
+
     use super::*;
 
     fn layers(flags: &[(&str, Value)]) -> Layers {
@@ -390,5 +300,40 @@ mod tests {
         assert_eq!(resumed("seed = 1").unwrap().learning_rate, 0.5);
         let text = resumed("learning_rate = 0.25").unwrap_err().to_string();
         assert!(text.contains("learning_rate = 0.25 (flag) differs from the run's 0.5"), "{text}");
+    }
+
+    #[test]
+    fn a_preset_lies_under_everything_that_is_given() {
+        let merged = |preset: &str| {
+            let mut layers = layers(&[("preset", preset.into()), ("seed", 7.into())]);
+            layers.complete().unwrap();
+            (layers.merge().unwrap(), layers.explain())
+        };
+        let (settings, text) = merged("bio-discharge");
+        assert_eq!(settings.schedule(), Schedule { learning_rate: 5e-5, steps: 100_000, warmup_steps: 10_000 });
+        assert_eq!((settings.max_seq_length, settings.max_predictions_per_seq, settings.seed), (Some(128), Some(20), 7));
+        let line = |key: &str| text.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+        assert!(line("num_train_steps").ends_with("# preset") && line("seed").ends_with("# flag"), "{text}");
+        assert_eq!(merged("clinical").0.num_train_steps, 150_000);
+        let mut unknown = layers(&[("preset", "legal".into())]);
+        assert!(format!("{:#}", unknown.complete().unwrap_err()).contains("bio-clinical"));
+    }
+
+    #[test]
+    fn phases_decide_the_number_of_updates() {
+        let phases = |more: &str| {
+            let text = format!(
+                "{more}\n[[phases]]\ndata = \"a\"\nnum_train_steps = 90\n[[phases]]\ndata = [\"b=2\", \"c=1\"]\nnum_train_steps = 10"
+            );
+            let mut layers = Layers::new().unwrap();
+            layers.0.push((Source::ConfigFile, toml::from_str(&text).unwrap()));
+            layers.complete()?;
+            layers.merge()
+        };
+        let settings = phases("").unwrap();
+        assert_eq!((settings.num_train_steps, settings.phases.len(), settings.phases[1].data.len()), (100, 2, 2));
+        let error = |more| format!("{:#}", phases(more).unwrap_err());
+        assert!(error("num_train_steps = 99").contains("not the sum of the phases, 100"));
+        assert!(error("data = \"d\"").contains("exclude each other"));
     }
 }
