@@ -4,11 +4,11 @@
 //! `state.json`, which has the checksum of every other file.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clinicalbert_core::{
     bert::Config,
     tokenizer::WordPiece,
