@@ -9,18 +9,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use clinicalbert_core::{
-    bert::Config,
-    tokenizer::WordPiece,
-    weights::{ADAM_FIRST, ADAM_SECOND, Safetensors, Tensors, WeightsFile, safetensors},
-};
+use clinicalbert_core::{bert::Config, tokenizer::WordPiece, weights::Tensors};
 
 use super::state::State;
 use crate::checksum::sha256;
-use crate::{model_folder, whole_file};
+use crate::model_folder::{self, OPTIMIZER};
+use crate::whole_file;
 
 const STATE: &str = "state.json";
-const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// What a checkpoint holds of the model.
 pub struct Contents {
@@ -46,12 +42,7 @@ pub fn write(checkpoints: &Path, state: &State, contents: &Contents, tokenizer: 
     }
     whole_file::write_folder(&target, |folder| {
         model_folder::write_files(folder, &contents.config, &contents.weights, tokenizer)?;
-        let (first, second) = &contents.moments;
-        let slots = [(first, ADAM_FIRST), (second, ADAM_SECOND)].into_iter();
-        let slots =
-            slots.flat_map(|(tensors, slot)| tensors.iter().map(move |(name, tensor)| (format!("{name}{slot}"), tensor.clone())));
-        let slots: Tensors = slots.collect();
-        whole_file::write_file(&folder.join(OPTIMIZER), |file| Ok(safetensors::write(&slots, &BTreeMap::new(), file)?))?;
+        model_folder::write_moments(folder, &contents.moments.0, &contents.moments.1)?;
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             state.files.insert(entry.file_name().to_string_lossy().into_owned(), sha256(&entry.path())?);
@@ -137,17 +128,8 @@ pub fn read(folder: &Path) -> Result<(State, Contents)> {
     }
     let config = model_folder::read_config(folder)?;
     let weights = model_folder::read_weights(folder, &config)?.tensors;
-    let moments = read_moments(&folder.join(OPTIMIZER), &weights)?;
+    let moments = model_folder::read_moments(folder, &weights)?;
     Ok((state, Contents { config, weights, moments }))
-}
-
-fn read_moments(file: &Path, weights: &Tensors) -> Result<(Tensors, Tensors)> {
-    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let opened = Safetensors::open(&bytes)?;
-    let slot = |slot: &str| -> Result<Tensors> {
-        weights.keys().map(|name| Ok((name.clone(), opened.read(&format!("{name}{slot}"))?))).collect()
-    };
-    Ok((slot(ADAM_FIRST)?, slot(ADAM_SECOND)?))
 }
 
 /// Name of a checkpoint's folder.
