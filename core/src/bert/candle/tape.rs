@@ -10,6 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Tensor, TensorId};
 
+use super::host::{for_chunks, tensor, with_values, zeros};
+
 /// Operations in the order in which they were done.
 #[derive(Default)]
 pub struct Tape(Mutex<Recorded>);
@@ -112,10 +114,35 @@ impl Gradients {
     fn add(&mut self, tensor: &Tensor, gradient: Option<Tensor>) -> Result<()> {
         let Some(gradient) = gradient else { return Ok(()) };
         let sum = match self.0.remove(&tensor.id()) {
-            Some(other) => (other + gradient)?,
+            Some(other) => sum(&other, &gradient)?,
             None => gradient,
         };
         self.0.insert(tensor.id(), sum);
         Ok(())
     }
+}
+
+/// On our threads: candle has others for this, for which no core is left.
+fn sum(first: &Tensor, second: &Tensor) -> Result<Tensor> {
+    const CHUNK: usize = 1 << 14;
+    let mut out = zeros(first.elem_count());
+    with_values(first, |first| {
+        with_values(second, |second| {
+            for_chunks(
+                &mut out,
+                CHUNK,
+                #[inline(always)]
+                |index, out| {
+                    let pairs = first
+                        .chunks(CHUNK)
+                        .nth(index)
+                        .unwrap_or_default()
+                        .iter()
+                        .zip(second.chunks(CHUNK).nth(index).unwrap_or_default());
+                    out.iter_mut().zip(pairs).for_each(|(out, (first, second))| *out = first + second);
+                },
+            );
+        })
+    })??;
+    tensor(out, first.shape())
 }
