@@ -216,6 +216,13 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn archives_of_more_entries_than_a_model_has_are_refused() {
+        let names: Vec<String> = (0..=MAX_ENTRIES).map(|number| number.to_string()).collect();
+        let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+        assert!(entries(&archive(&files)).unwrap_err().to_string().contains("more than 65536 entries"));
+    }
+
+    #[test]
     fn compressed_entries_and_doubled_names_are_errors() {
         let mut bytes = archive(&[("a", b"one")]);
         let at = bytes.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
