@@ -28,7 +28,7 @@ pub fn start(folder: &Path, arguments: &[&str], stderr: Stdio) -> Child {
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what} did not happen");
+        assert!(start.elapsed() < Duration::from_secs(300), "{what} did not happen");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
