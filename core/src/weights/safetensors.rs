@@ -160,10 +160,10 @@ pub fn write(tensors: &Tensors, metadata: &BTreeMap<String, String>, out: &mut i
     write_named(&tensors.iter().collect(), metadata, out)
 }
 
-/// As [`write`], under names that may be others than the tensors' own.
+/// As [`write()`], under names that may be others than the tensors' own.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_named(
     tensors: &BTreeMap<impl AsRef<str> + Ord, &HostTensor>,
     metadata: &BTreeMap<String, String>,
