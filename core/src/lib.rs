@@ -6,7 +6,7 @@
 //! note text ── text::split_note ──▶ sections, sentences (byte offsets into the note)
 //!           ── tokenizer::WordPiece ──▶ token ids
 //!           ── examples ──▶ masked MLM + NSP examples ──▶ TFRecord bytes
-//!           ── bert ──▶ losses, gradients, hidden states ──▶ weights (safetensors, TensorFlow, PyTorch)
+//!           ── bert ──▶ losses, gradients, hidden states ──▶ weights (safetensors, TensorFlow, PyTorch), onnx
 //! ```
 //!
 //! From a note to sentences that lead back to it:

@@ -1,4 +1,4 @@
-//! SHA-256 of a file, hexadecimal.
+//! SHA-256, hexadecimal.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -21,5 +21,10 @@ pub fn sha256(path: &Path) -> io::Result<String> {
             _ => break,
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(hash))
+}
+
+/// What a hash came to.
+pub fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -23,6 +23,7 @@ mod model_folder;
 mod notes;
 mod ordered;
 mod prepare;
+mod small_file;
 mod splitting;
 mod synthetic;
 mod train;

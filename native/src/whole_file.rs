@@ -54,6 +54,24 @@ fn temporary_name(target: &Path) -> PathBuf {
     target.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
 }
 
+/// Removes what a killed process had begun to write into `folder` and nobody will finish. Only for folders in which nobody else writes.
+///
+/// # Errors
+/// The disk refused.
+pub fn remove_unfinished(folder: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let process = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")?.rsplit_once('.'));
+        if process.is_some_and(|(_, process)| process.parse::<u32>().is_ok()) {
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 fn publish(temporary: &Path, target: &Path) -> Result<()> {
     fs::rename(temporary, target)?;
     // The rename itself is durable once the folder that holds the name is synced.
@@ -61,4 +79,23 @@ fn publish(temporary: &Path, target: &Path) -> Result<()> {
         File::open(folder)?.sync_all()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("model");
+        fs::create_dir(temporary_name(&target)).unwrap();
+        fs::write(temporary_name(&folder.path().join("run.toml")), "half").unwrap();
+        for mine in [".notes.tmp", "model.7.tmp", ".cache"] {
+            fs::write(folder.path().join(mine), "mine").unwrap();
+        }
+        remove_unfinished(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+        remove_unfinished(&target).unwrap();
+    }
 }

@@ -28,7 +28,7 @@ pub fn start(folder: &Path, arguments: &[&str], stderr: Stdio) -> Child {
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what} did not happen");
+        assert!(start.elapsed() < Duration::from_secs(300), "{what} did not happen");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -89,6 +89,11 @@ fn three_hundred_updates_with_twenty_kills_end_with_the_bits_of_an_undisturbed_r
         child.wait().unwrap();
     }
     assert!(kills.iter().all(|count| *count >= 4) && kills.iter().sum::<usize>() >= 20, "seed {SEED}: {kills:?}");
+    let names = |folder: &Path| {
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let left = [names(&folder.path().join("run")), names(&folder.path().join("run/checkpoints"))].concat();
+    assert!(left.iter().all(|name| !name.ends_with(".tmp")), "killed halfway through a file: {left:?}");
     let (ours, theirs) = (result(&folder.path().join("run")), result(&folder.path().join("undisturbed")));
     assert_eq!(theirs.0.len(), 300 + 13, "a row an update and an evaluation every 25");
     assert_eq!(ours.0, theirs.0, "metrics differ (seed {SEED}, {kills:?})");

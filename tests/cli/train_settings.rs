@@ -50,7 +50,7 @@ fn several_preparations_are_mixed_by_their_weights() {
     // 480 places of a shuffled round of 7,500 and 2,500: 360 ± 9.
     assert!(seen[0] + seen[1] == 480 && (320..400).contains(&seen[0]), "{seen:?}");
     let card = fs::read_to_string(folder.path().join("run/model/README.md")).unwrap();
-    assert!(card.contains(&format!("- Data: `short`")) && card.contains(&format!("{} seen", seen[1])), "{card}");
+    assert!(card.contains("- Data: `short`") && card.contains(&format!("{} seen", seen[1])), "{card}");
     killed_and_resumed(folder.path(), &begin("killed"), "step-000000020");
     assert!(result(&folder.path().join("killed")) == result(&folder.path().join("run")), "the results differ");
 }

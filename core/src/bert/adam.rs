@@ -46,6 +46,7 @@ impl UpdateSettings {
 
     /// Updates one tensor: with g the gradient times `scale`, `m = β₁m + (1−β₁)g`, `v = β₂v + (1−β₂)g²`,
     /// `w −= rate · (m / (√v + ε) + decay · w)`.
+    #[inline(always)]
     pub fn update(&self, tensor: Slices<'_>, gradient: &[f32], scale: f32, rate: f32, decayed: bool) {
         let (keep_1, add_1) = (self.beta_1 as f32, (1.0 - self.beta_1) as f32);
         let (keep_2, add_2) = (self.beta_2 as f32, (1.0 - self.beta_2) as f32);

@@ -16,6 +16,7 @@ pub enum NormRule {
 }
 
 /// Sum of squares, accumulated in `f64` in order.
+#[inline(always)]
 pub fn square_sum(values: &[f32]) -> f64 {
     // Eight running sums, so that the order is fixed but additions need not wait for one another.
     let mut sums = [0.0_f64; 8];

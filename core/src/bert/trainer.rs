@@ -6,7 +6,10 @@ use candle_core::{Device, Tensor, Var};
 
 use super::{
     Backend, Batch, Candle, Config, DropoutKey, EvaluationSums, Freeze, Graph, Heads, MaskedSlots, NormRule, Parameter,
-    PretrainingLosses, Slices, Targets, UpdateSettings, Weights, candle::with_values, clip_scale, fused_shape, parameters::check,
+    PretrainingLosses, Slices, Targets, UpdateSettings, Weights,
+    candle::{for_chunks, on_a_worker, with_values},
+    clip_scale, fused_shape,
+    parameters::check,
     square_sum,
 };
 use crate::{
@@ -101,16 +104,30 @@ impl Trainer {
     /// # Errors
     /// [`Error::Batch`] if a micro-batch does not fit the model or there is none.
     pub fn step(&mut self, micro_batches: &[(Batch, MaskedSlots)], step: u64, rate: f32) -> Result<StepReport> {
-        let Gradients { tensors, report } = self.backward(micro_batches, step)?;
-        if report.grad_norm.is_finite() {
-            let scale = clip_scale(report.grad_norm, self.settings.clip_norm);
-            for (slot, gradient) in self.slots.iter_mut().zip(tensors) {
-                if let Some(gradient) = gradient {
-                    slot.update(&self.settings, &gradient, scale, rate)?;
-                }
+        on_a_worker(|| {
+            let Gradients { tensors, report } = self.backward(micro_batches, step)?;
+            if report.grad_norm.is_finite() {
+                let scale = clip_scale(report.grad_norm, self.settings.clip_norm);
+                self.update(&tensors, scale, rate)?;
             }
-        }
-        Ok(report)
+            Ok(report)
+        })
+    }
+
+    fn update(&mut self, gradients: &[Option<Tensor>], scale: f32, rate: f32) -> Result<()> {
+        let settings = self.settings;
+        let mut updates: Vec<_> = self.slots.iter_mut().zip(gradients).map(|(slot, gradient)| (slot, gradient, Ok(()))).collect();
+        for_chunks(
+            &mut updates,
+            1,
+            #[inline(always)]
+            |_, update| {
+                if let [(slot, Some(gradient), outcome)] = update {
+                    *outcome = slot.update(&settings, gradient, scale, rate);
+                }
+            },
+        );
+        updates.into_iter().try_for_each(|(_, _, outcome)| outcome)
     }
 
     /// The gradients that [`Self::step`] would use, before clipping, by Hugging Face's names; frozen parameters have none.
@@ -232,8 +249,18 @@ impl Trainer {
 
     /// Global norm; `row_square` stands for the word embeddings under the original's rule. They come first in the table.
     fn norm(&self, gradients: &[Option<Tensor>], row_square: f64) -> Result<f64> {
-        let square = |gradient: &Option<Tensor>| gradient.as_ref().map(|gradient| with_values(gradient, square_sum)).transpose();
-        let mut squares = gradients.iter().map(|gradient| Ok(square(gradient)?)).collect::<Result<Vec<_>>>()?;
+        let mut squares: Vec<_> = gradients.iter().map(|gradient| (gradient, Ok(None))).collect();
+        for_chunks(
+            &mut squares,
+            1,
+            #[inline(always)]
+            |_, entry| {
+                if let [(Some(gradient), square)] = entry {
+                    *square = with_values(gradient, square_sum).map(Some);
+                }
+            },
+        );
+        let mut squares = squares.into_iter().map(|(_, square)| Ok(square?)).collect::<Result<Vec<Option<f64>>>>()?;
         if let (NormRule::Original, Some(Some(word))) = (self.settings.norm_rule, squares.first_mut()) {
             *word = row_square;
         }
@@ -250,6 +277,7 @@ impl Slot {
         self.parameters.first().map(|parameter| parameter.name.clone()).unwrap_or_default()
     }
 
+    #[inline(always)]
     fn update(&mut self, settings: &UpdateSettings, gradient: &Tensor, scale: f32, rate: f32) -> Result<()> {
         let mut weights = self.values()?;
         let decayed = self.parameters.iter().any(|parameter| parameter.decayed);

@@ -17,6 +17,7 @@ mod encoder;
 mod encoding;
 mod extend;
 mod google;
+mod json;
 mod train;
 mod vocabulary;
 
@@ -131,8 +132,7 @@ impl WordPiece {
     /// # Errors
     /// [`Error::Tokenizer`] if the file cannot be read, its model is not WordPiece, or special tokens are missing.
     pub fn from_tokenizer_json(json: &[u8]) -> Result<Self> {
-        let mut tokenizer = Tokenizer::from_bytes(json)
-            .map_err(|error| Error::Tokenizer(format!("expected a Hugging Face tokenizer.json: {error}")))?;
+        let mut tokenizer = json::read(json)?;
         let ModelWrapper::WordPiece(model) = tokenizer.get_model() else {
             return Err(Error::Tokenizer("tokenizer.json: expected a model of type WordPiece, found another".into()));
         };

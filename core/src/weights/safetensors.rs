@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Dtype, HostTensor, Listing, Tensors, WeightsFile, check_not_something_else, elements, show, tensor_error};
 use crate::{Error, Result};
 
-/// Longest header that is parsed, in bytes; BERT-large with its optimizer state needs a quarter of a megabyte.
+/// Longest header or shard index that is parsed, in bytes; BERT-large with its optimizer state needs a quarter of a megabyte.
 const MAX_HEADER: u64 = 2 << 20;
 
 /// An opened `model.safetensors`, or all shards of one.
@@ -133,6 +133,9 @@ impl ShardIndex {
     /// # Errors
     /// [`Error::Weights`] if it is no such file, or names a shard outside its own folder.
     pub fn from_json(json: &[u8]) -> Result<Self> {
+        if json.len() as u64 > MAX_HEADER {
+            return Err(Error::Weights(format!("shard index: at most {MAX_HEADER} bytes are accepted, found {}", json.len())));
+        }
         let index: Self = serde_json::from_slice(json).map_err(|error| Error::Weights(format!("shard index: {error}")))?;
         let is_plain = |file: &&String| !file.contains(['/', '\\', ':']) && !file.starts_with('.') && !file.is_empty();
         if let Some(file) = index.files.values().find(|file| !is_plain(file)) {
@@ -154,12 +157,25 @@ impl ShardIndex {
 /// # Errors
 /// Those of `out`; [`io::ErrorKind::InvalidInput`] if a tensor's values do not fill its shape.
 pub fn write(tensors: &Tensors, metadata: &BTreeMap<String, String>, out: &mut impl io::Write) -> io::Result<()> {
+    write_named(&tensors.iter().collect(), metadata, out)
+}
+
+/// As [`write`], under names that may be others than the tensors' own.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_named(
+    tensors: &BTreeMap<impl AsRef<str> + Ord, &HostTensor>,
+    metadata: &BTreeMap<String, String>,
+    out: &mut impl io::Write,
+) -> io::Result<()> {
     // Not `safetensors::serialize`: it keeps metadata in a hash map, whose order changes from run to run, and wants all
     // values in one buffer.
     let mut header = Header { metadata: BTreeMap::from([("format", "pt")]), tensors: BTreeMap::new() };
     header.metadata.extend(metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     let mut end = 0;
     for (name, tensor) in tensors {
+        let name = name.as_ref();
         let start = end;
         end += size_of_val(tensor.data.as_slice());
         if elements(&tensor.shape) != Some(tensor.data.len()) {
@@ -338,6 +354,7 @@ mod tests {
         let swapped = Safetensors::open_shards(&good, &[&second, &first]).unwrap_err().to_string();
         assert!(swapped.contains("a.weight") && swapped.contains("1.safetensors"), "{swapped}");
         assert!(Safetensors::open_shards(&good, &[&first, &first]).is_err());
+        assert!(ShardIndex::from_json(&vec![b' '; 3 << 20]).unwrap_err().to_string().contains("found 3145728"));
         assert!(index(r#"{"a":"../../secret"}"#).unwrap_err().to_string().contains("../../secret"));
     }
 

@@ -38,6 +38,9 @@ pub(super) fn entries(bytes: &[u8]) -> Result<BTreeMap<&str, Entry<'_>>> {
     let mut entries = BTreeMap::new();
     while !cursor.0.is_empty() {
         let number = entries.len();
+        if number == MAX_ENTRIES {
+            return Err(error(format!("more than {MAX_ENTRIES} entries; this is no model")));
+        }
         let damaged = || error(format!("entry {number} of its table of contents is damaged"));
         let header = Header::read(&mut cursor).ok_or_else(damaged)?;
         let name = std::str::from_utf8(header.name).map_err(|_| damaged())?;
@@ -83,6 +86,9 @@ fn central_directory(bytes: &[u8]) -> Option<(u64, u64, u64)> {
 }
 
 const END_LENGTH: usize = 22;
+
+/// Most entries that are read; a model has one for each tensor.
+const MAX_ENTRIES: usize = 1 << 16;
 
 fn comment_fits(record: &[u8], rest: usize) -> bool {
     record.last_chunk().is_some_and(|length| END_LENGTH + usize::from(u16::from_le_bytes(*length)) == rest)
@@ -207,6 +213,13 @@ pub(super) mod tests {
         for length in 0..bytes.len() {
             assert!(entries(&bytes[..length]).is_err(), "cut to {length}");
         }
+    }
+
+    #[test]
+    fn archives_of_more_entries_than_a_model_has_are_refused() {
+        let names: Vec<String> = (0..=MAX_ENTRIES).map(|number| number.to_string()).collect();
+        let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+        assert!(entries(&archive(&files)).unwrap_err().to_string().contains("more than 65536 entries"));
     }
 
     #[test]

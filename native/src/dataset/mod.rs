@@ -20,6 +20,7 @@ use clinicalbert_core::examples::{
 };
 use sha2::{Digest, Sha256};
 
+use crate::checksum::hexadecimal;
 use index::Offsets;
 pub use mixture::{Mixture, Place};
 pub use shuffle::Order;
@@ -177,7 +178,7 @@ impl Dataset {
         if let Some(masking) = &self.masking {
             hash.update(serde_json::to_vec(masking.settings())?);
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hexadecimal(hash))
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clinicalbert_core::weights::{CheckpointState, Format};
 
 use super::{CONFIG_FILES, folder_of};
-use crate::mapped_file;
+use crate::{mapped_file, small_file};
 
 /// Weights that were found but not yet opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,8 +139,8 @@ fn latest(state: &Path) -> Result<Option<PathBuf>> {
     if !state.is_file() {
         return Ok(None);
     }
-    let text = fs::read_to_string(state).with_context(|| format!("cannot read {}", state.display()))?;
-    let latest = CheckpointState::from_text(&text).with_context(|| state.display().to_string())?.latest;
+    let text = small_file::read(state)?;
+    let latest = CheckpointState::from_text(&String::from_utf8_lossy(&text)).with_context(|| state.display().to_string())?.latest;
     let folder = folder_of(state);
     // An absolute name is that of the machine it was trained on.
     let moved = Path::new(&latest).file_name().map(|name| folder.join(name));

@@ -7,7 +7,6 @@ mod tokenizer;
 mod weights;
 mod write;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -17,8 +16,9 @@ use clinicalbert_core::{
     weights::{Loaded, load},
 };
 
+use crate::small_file;
 pub use find::Found;
-pub use optimizer::write_slots;
+pub use optimizer::{OPTIMIZER, read_moments, write_moments, write_slots};
 pub use tokenizer::{read_tokenizer, read_vocabulary};
 pub use write::{write_companions, write_files, write_folder};
 
@@ -127,7 +127,7 @@ pub fn config_in(folder: &Path) -> Result<Config> {
 /// # Errors
 /// It cannot be read or describes no BERT.
 pub fn read_config_file(file: &Path) -> Result<Config> {
-    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let bytes = small_file::read(file)?;
     Config::from_json(&bytes).with_context(|| file.display().to_string())
 }
 

@@ -1,7 +1,6 @@
 //! The optimizer's state beside a model: slots in a TensorFlow checkpoint, or `optimizer.safetensors` and `state.json` in one of ours.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
@@ -14,10 +13,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::find::Found;
-use crate::{mapped_file, whole_file};
+use crate::{mapped_file, small_file, whole_file};
 
 /// Adam's moments, under the parameters' names with TensorFlow's endings.
-const OPTIMIZER: &str = "optimizer.safetensors";
+pub const OPTIMIZER: &str = "optimizer.safetensors";
 /// Where training stands.
 const STATE: &str = "state.json";
 
@@ -35,8 +34,11 @@ impl Found {
             return self.open(|file| Ok(file.global_step()?));
         }
         let file = self.folder().join(STATE);
-        let Ok(bytes) = fs::read(&file) else { return Ok(None) };
-        let state: State = serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", file.display()))?;
+        if !file.is_file() {
+            return Ok(None);
+        }
+        let state: State =
+            serde_json::from_slice(&small_file::read(&file)?).with_context(|| format!("{} is damaged", file.display()))?;
         Ok(Some(state.step))
     }
 
@@ -48,18 +50,28 @@ impl Found {
         if self.format == Format::TensorFlow {
             return self.open(|file| Ok(load_slots(file, Some(config))?));
         }
-        let file = self.folder().join(OPTIMIZER);
-        if !file.is_file() {
+        let folder = self.folder();
+        if !folder.join(OPTIMIZER).is_file() {
             return Ok(None);
         }
-        let step = self.step()?.with_context(|| format!("{} has no {STATE}, which tells the step", self.folder().display()))?;
-        let read = || -> Result<Slots> {
-            let bytes = mapped_file::map(&file)?;
-            let opened = Safetensors::open(&bytes)?;
-            Ok(Slots { first: slot(&opened, ADAM_FIRST, tensors)?, second: slot(&opened, ADAM_SECOND, tensors)?, step })
-        };
-        read().with_context(|| file.display().to_string()).map(Some)
+        let step = self.step()?.with_context(|| format!("{} has no {STATE}, which tells the step", folder.display()))?;
+        let (first, second) = read_moments(&folder, tensors)?;
+        Ok(Some(Slots { first, second, step }))
     }
+}
+
+/// Adam's first and second moments of the parameters `tensors` from a folder's `optimizer.safetensors`.
+///
+/// # Errors
+/// The file is incomplete, damaged, or of another model.
+pub fn read_moments(folder: &Path, tensors: &Tensors) -> Result<(Tensors, Tensors)> {
+    let file = folder.join(OPTIMIZER);
+    let read = || -> Result<_> {
+        let bytes = mapped_file::map(&file)?;
+        let opened = Safetensors::open(&bytes)?;
+        Ok((slot(&opened, ADAM_FIRST, tensors)?, slot(&opened, ADAM_SECOND, tensors)?))
+    };
+    read().with_context(|| file.display().to_string())
 }
 
 fn slot(file: &Safetensors<'_>, ending: &str, tensors: &Tensors) -> Result<Tensors> {
@@ -73,16 +85,24 @@ fn slot(file: &Safetensors<'_>, ending: &str, tensors: &Tensors) -> Result<Tenso
     tensors.iter().map(|(name, tensor)| read(name, &tensor.shape)).collect()
 }
 
+/// Writes `optimizer.safetensors` into a folder.
+///
+/// # Errors
+/// The disk refused.
+pub fn write_moments(folder: &Path, first: &Tensors, second: &Tensors) -> Result<()> {
+    let named =
+        |tensors: &Tensors, ending: &str| -> Vec<String> { tensors.keys().map(|name| format!("{name}{ending}")).collect() };
+    let names = [named(first, ADAM_FIRST), named(second, ADAM_SECOND)].concat();
+    let slots: BTreeMap<_, _> = names.into_iter().zip(first.values().chain(second.values())).collect();
+    whole_file::write_file(&folder.join(OPTIMIZER), |file| Ok(safetensors::write_named(&slots, &BTreeMap::new(), file)?))
+}
+
 /// Writes `optimizer.safetensors` and a `state.json` with the step into a model folder.
 ///
 /// # Errors
 /// The disk refused.
 pub fn write_slots(folder: &Path, slots: &Slots) -> Result<()> {
-    let named = [(&slots.first, ADAM_FIRST), (&slots.second, ADAM_SECOND)].into_iter();
-    let named =
-        named.flat_map(|(tensors, ending)| tensors.iter().map(move |(name, tensor)| (format!("{name}{ending}"), tensor.clone())));
-    let named: Tensors = named.collect();
-    whole_file::write_file(&folder.join(OPTIMIZER), |file| Ok(safetensors::write(&named, &BTreeMap::new(), file)?))?;
+    write_moments(folder, &slots.first, &slots.second)?;
     let state = json!({ "step": slots.step, "program": concat!("clinicalbert ", env!("CARGO_PKG_VERSION")) });
     whole_file::write_file(&folder.join(STATE), |file| Ok(writeln!(file, "{state:#}")?))
 }

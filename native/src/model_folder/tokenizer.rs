@@ -1,14 +1,13 @@
 //! Which tokenizer a folder means. A cased model that is silently lower-cased is the commonest mistake made with Bio_ClinicalBERT,
 //! whose own folder says nothing about case (`EmilyAlsentzer/clinicalBERT` issue 26): so the vocabulary itself is asked.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use clinicalbert_core::tokenizer::{Case, WordPiece};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::prepare::vocabulary;
+use crate::{prepare::vocabulary, small_file};
 
 /// Reads the tokenizer of a model folder, with the case that the folder's tokenizer files say, else the vocabulary itself.
 ///
@@ -63,7 +62,10 @@ fn asked_case(folder: &Path) -> Result<Option<Case>> {
 
 /// The default if there is no such file.
 fn read_json<T: Default + DeserializeOwned>(file: &Path) -> Result<T> {
-    let Ok(bytes) = fs::read(file) else { return Ok(T::default()) };
+    if !file.is_file() {
+        return Ok(T::default());
+    }
+    let bytes = small_file::read(file)?;
     serde_json::from_slice(&bytes).with_context(|| file.display().to_string())
 }
 

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
-use super::summary::{self, Counts, SettingsRecord, Summary, hexadecimal};
+use super::summary::{self, Counts, SettingsRecord, Summary};
 use super::{report, shards};
+use crate::checksum::hexadecimal;
 use crate::dataset::index::index_path;
 use crate::whole_file::{write_file, write_folder};
 
@@ -93,7 +94,7 @@ fn added(parts: &[(&Path, Summary)]) -> Option<Summary> {
     let (_, first) = parts.first()?;
     let shards = parts.iter().map(|(_, summary)| summary.settings.shards).sum();
     Some(Summary {
-        fingerprint: hexadecimal(&fingerprint.finalize()),
+        fingerprint: hexadecimal(fingerprint),
         settings: SettingsRecord { part: None, shards, ..first.settings.clone() },
         counts,
         examples: parts.iter().map(|(_, summary)| summary.examples).sum(),

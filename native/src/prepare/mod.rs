@@ -39,7 +39,7 @@ pub use compare::{Comparison, compare};
 pub use digest::Key;
 pub use merge::merge;
 pub use progress::Progress;
-pub use summary::{Summary, hexadecimal};
+pub use summary::Summary;
 use work_folder::WorkFolder;
 
 /// What to prepare, from what, into what.

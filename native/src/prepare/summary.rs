@@ -18,6 +18,7 @@ use super::ledger::{Line, Outcome};
 use super::report;
 use super::work_folder::WorkFolder;
 use super::{Input, Settings};
+use crate::checksum::hexadecimal;
 use crate::notes;
 use crate::splitting::SplittingRecord;
 
@@ -92,7 +93,7 @@ impl SettingsRecord {
             examples: settings.examples.clone(),
             splitting: matches!(settings.input, Input::Notes(_)).then(|| settings.splitting.record()),
             case: if tokenizer.case() == Case::Cased { "cased".into() } else { "uncased".into() },
-            vocab_sha256: hexadecimal(&Sha256::digest(tokenizer.vocab_txt().as_bytes())),
+            vocab_sha256: hexadecimal(Sha256::new_with_prefix(tokenizer.vocab_txt())),
             vocab_size: tokenizer.vocab_size(),
             shards: settings.shards,
             holdout: settings.holdout,
@@ -266,7 +267,7 @@ pub fn fingerprint(settings: &Settings, record: &SettingsRecord) -> Result<Strin
             metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
         hash.update(changed.as_nanos().to_le_bytes());
     }
-    Ok(hexadecimal(&hash.finalize()))
+    Ok(hexadecimal(hash))
 }
 
 /// Writes everything beside the examples into the result.
@@ -303,12 +304,4 @@ pub fn read(folder: &Path) -> Result<Summary> {
     let bytes =
         fs::read(&path).with_context(|| format!("cannot read {}: expected a folder that native prepare made", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{} is no summary of a preparation", path.display()))
-}
-
-/// Bytes as hexadecimal digits.
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

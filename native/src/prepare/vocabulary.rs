@@ -1,10 +1,11 @@
 //! The vocabulary in whatever form it comes.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use clinicalbert_core::tokenizer::{Case, WordPiece};
+
+use crate::small_file;
 
 /// Loads `vocab.txt`, `tokenizer.json`, or a folder that holds one of them.
 ///
@@ -19,7 +20,7 @@ pub fn load(path: &Path, case: Option<Case>) -> Result<WordPiece> {
         path.to_owned()
     };
     let shown = file.display();
-    let bytes = fs::read(&file).with_context(|| format!("cannot read the vocabulary {shown}; check the name"))?;
+    let bytes = small_file::read(&file)?;
     ensure!(!bytes.is_empty(), "the vocabulary {shown} is empty; expected one entry a line");
     let is_json = file.extension().is_some_and(|extension| extension == "json");
     let tokenizer = if is_json && case.is_none() {

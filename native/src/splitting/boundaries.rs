@@ -14,6 +14,7 @@ use clinicalbert_core::text::Span;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::checksum::hexadecimal;
 use crate::cli::OffsetUnit;
 use crate::dataset::read_at;
 
@@ -96,7 +97,7 @@ impl Boundaries {
             let first = lines.insert(hashed(&found.id.text()), (start, length)).is_none();
             ensure!(first, "{}, line {number}: its id was there before; boundaries of a note belong on one line", path.display());
         }
-        let sha256 = crate::prepare::hexadecimal(&hash.finalize());
+        let sha256 = hexadecimal(hash);
         Ok(Self { path: path.to_owned(), file, unit, lines, sha256 })
     }
 

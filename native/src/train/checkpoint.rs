@@ -4,26 +4,19 @@
 //! `state.json`, which has the checksum of every other file.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use clinicalbert_core::{
-    bert::Config,
-    tokenizer::WordPiece,
-    weights::{Safetensors, Tensors, WeightsFile, safetensors},
-};
-use sha2::{Digest, Sha256};
+use anyhow::{Context, Result, ensure};
+use clinicalbert_core::{bert::Config, tokenizer::WordPiece, weights::Tensors};
 
 use super::state::State;
-use crate::{model_folder, whole_file};
+use crate::checksum::sha256;
+use crate::model_folder::{self, OPTIMIZER};
+use crate::whole_file;
 
 const STATE: &str = "state.json";
-const OPTIMIZER: &str = "optimizer.safetensors";
-/// Names of Adam's slots in Google's checkpoints, appended to the weight's name.
-const FIRST: &str = "/adam_m";
-const SECOND: &str = "/adam_v";
 
 /// What a checkpoint holds of the model.
 pub struct Contents {
@@ -49,15 +42,10 @@ pub fn write(checkpoints: &Path, state: &State, contents: &Contents, tokenizer: 
     }
     whole_file::write_folder(&target, |folder| {
         model_folder::write_files(folder, &contents.config, &contents.weights, tokenizer)?;
-        let (first, second) = &contents.moments;
-        let slots = [(first, FIRST), (second, SECOND)].into_iter();
-        let slots =
-            slots.flat_map(|(tensors, slot)| tensors.iter().map(move |(name, tensor)| (format!("{name}{slot}"), tensor.clone())));
-        let slots: Tensors = slots.collect();
-        whole_file::write_file(&folder.join(OPTIMIZER), |file| Ok(safetensors::write(&slots, &BTreeMap::new(), file)?))?;
+        model_folder::write_moments(folder, &contents.moments.0, &contents.moments.1)?;
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            state.files.insert(entry.file_name().to_string_lossy().into_owned(), checksum(&entry.path())?);
+            state.files.insert(entry.file_name().to_string_lossy().into_owned(), sha256(&entry.path())?);
         }
         let text = serde_json::to_string_pretty(&state)? + "\n";
         whole_file::write_file(&folder.join(STATE), |file| Ok(file.write_all(text.as_bytes())?))
@@ -132,7 +120,7 @@ pub fn read(folder: &Path) -> Result<(State, Contents)> {
     for (name, expected) in &state.files {
         // A name is never a path: state.json comes from disk like any other input.
         ensure!(!name.contains(['/', '\\']), "state.json names a file {name:?} outside its folder");
-        let found = checksum(&folder.join(name)).with_context(|| format!("{name} cannot be read"))?;
+        let found = sha256(&folder.join(name)).with_context(|| format!("{name} cannot be read"))?;
         ensure!(found == *expected, "{name} is not as it was written: its checksum is {found}, expected {expected}");
     }
     for needed in ["config.json", "model.safetensors", OPTIMIZER] {
@@ -140,37 +128,13 @@ pub fn read(folder: &Path) -> Result<(State, Contents)> {
     }
     let config = model_folder::read_config(folder)?;
     let weights = model_folder::read_weights(folder, &config)?.tensors;
-    let moments = read_moments(&folder.join(OPTIMIZER), &weights)?;
+    let moments = model_folder::read_moments(folder, &weights)?;
     Ok((state, Contents { config, weights, moments }))
-}
-
-fn read_moments(file: &Path, weights: &Tensors) -> Result<(Tensors, Tensors)> {
-    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let opened = Safetensors::open(&bytes)?;
-    let slot = |slot: &str| -> Result<Tensors> {
-        weights.keys().map(|name| Ok((name.clone(), opened.read(&format!("{name}{slot}"))?))).collect()
-    };
-    Ok((slot(FIRST)?, slot(SECOND)?))
 }
 
 /// Name of a checkpoint's folder.
 pub fn name(step: u64) -> String {
     format!("step-{step:09}")
-}
-
-fn checksum(path: &Path) -> Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let read = file.read(&mut buffer)?;
-        match buffer.get(..read) {
-            Some([]) => break,
-            Some(bytes) => hash.update(bytes),
-            None => bail!("read more than asked for"),
-        }
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

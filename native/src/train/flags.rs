@@ -41,7 +41,7 @@ struct SettingFlags {
     /// Examples to evaluate on; DIR/holdout of the data if it is there
     #[arg(long, value_name = "DIR")]
     eval_data: Option<PathBuf>,
-    /// Model to start from: a Hugging Face folder or its model.safetensors; new weights if not given
+    /// Model to start from: a folder, any file of it, or the prefix of a TensorFlow checkpoint; new weights if not given
     #[arg(long, alias = "init-checkpoint", value_name = "MODEL")]
     init: Option<PathBuf>,
     /// Vocabulary of a new model: vocab.txt or tokenizer.json; the data's own if not given

@@ -154,6 +154,10 @@ impl<'a> Run<'a> {
                 self.save()?;
                 return Ok(false);
             }
+            if self.inputs.at(self.state.step)?.steps.start == self.state.step {
+                // What was usual in the phase before says nothing about other data.
+                self.state.trends = Trends::default();
+            }
             match self.state.next_left_out().cloned() {
                 Some(left_out) => self.leave_out(left_out)?,
                 None => {
@@ -185,11 +189,7 @@ impl<'a> Run<'a> {
     fn update(&mut self) -> Result<Option<String>> {
         let began = Instant::now();
         let step = self.state.step;
-        let Stretch { batches, first_source, steps, .. } = self.inputs.at(step)?;
-        if step == steps.start {
-            // What was usual in the phase before says nothing about other data.
-            self.state.trends = Trends::default();
-        }
+        let Stretch { batches, first_source, .. } = self.inputs.at(step)?;
         let rate = self.schedule.rate(step);
         let micro_batches = batches.of_step(step)?;
         let report = self.device.step(&micro_batches, step, rate)?;

@@ -48,7 +48,12 @@ impl RunFolder {
         );
         let lock = File::open(&file).with_context(|| format!("cannot open {}", file.display()))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                let folder = Self { path: path.to_owned(), _lock: lock };
+                whole_file::remove_unfinished(&folder.path)?;
+                whole_file::remove_unfinished(&folder.checkpoints())?;
+                Ok(folder)
+            }
             Err(TryLockError::WouldBlock) => bail!("another process is training in {}: wait for it or stop it", path.display()),
             Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", file.display())),
         }

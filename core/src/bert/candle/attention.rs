@@ -7,7 +7,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::{
     super::{Dropout, DropoutKey, dropout_scale},
-    host::{for_chunk_pairs, for_chunks, slice, tensor, with_values},
+    host::{for_chunk_pairs, for_chunks, slice, tensor, with_values, zeros},
     math::{dot, exp, largest, sum},
     product::{Scratch, View, product},
 };
@@ -196,11 +196,11 @@ impl CustomOp1 for AttentionOp {
     fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (rows, width) = layout.shape().dims2()?;
         let (hidden, qkv) = (width / 3, slice(qkv, layout)?);
-        let mut out = vec![0.0; rows * hidden];
+        let mut out = zeros(rows * hidden);
         let per_sequence = self.length * hidden;
         if self.training {
             let square = self.heads * self.length * self.length;
-            let mut weights = vec![0.0; rows / self.length * square];
+            let mut weights = zeros(rows / self.length * square);
             for_chunk_pairs((&mut out, per_sequence), (&mut weights, square), |sequence, out, weights| {
                 self.forward(sequence, qkv, out, weights);
             });
@@ -214,7 +214,7 @@ impl CustomOp1 for AttentionOp {
     fn bwd(&self, qkv: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
         let square = self.heads * self.length * self.length;
-        let mut out = vec![0.0; qkv.elem_count()];
+        let mut out = zeros(qkv.elem_count());
         let (_, width) = qkv.dims2()?;
         let per_sequence = self.length * width / 3;
         with_values(qkv, |values| {

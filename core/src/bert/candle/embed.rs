@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tenso
 
 use super::{
     super::{Dropout, DropoutKey, square_sum},
-    host::{for_chunks, rows_per_chunk, slice, tensor, with_values},
+    host::{for_chunks, rows_per_chunk, slice, tensor, with_values, zeros},
 };
 
 /// Arguments: the word, position and type tables; result `[batch · length, hidden]`.
@@ -62,7 +62,7 @@ impl CustomOp3 for EmbedOp {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (_, width) = word.dims2()?;
-        let mut tables = [word, position, kind].map(|table| vec![0.0; table.elem_count()]);
+        let mut tables = [word, position, kind].map(|table| zeros(table.elem_count()));
         with_values(gradient, |gradient| {
             for (gradient, rows) in gradient.chunks_exact(width).zip(self.rows()) {
                 for (table, row) in tables.iter_mut().zip(rows) {
@@ -90,7 +90,7 @@ pub struct DropoutOp(pub DropoutKey, pub Dropout);
 impl DropoutOp {
     fn apply(&self, values: &[f32]) -> Vec<f32> {
         let size = rows_per_chunk(1);
-        let mut out = vec![0.0; values.len()];
+        let mut out = zeros(values.len());
         for_chunks(
             &mut out,
             size,

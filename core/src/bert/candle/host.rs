@@ -23,6 +23,27 @@ pub fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
     Tensor::from_vec(values, shape.into(), &Device::Cpu)
 }
 
+/// Runs `work` on one of the worker threads, if there are any. Every loop that `work` shares between threads then starts without waking a
+/// thread first, which for the hundreds of short loops of an update would take a fifth of its time.
+pub fn on_a_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    #[cfg(not(target_family = "wasm"))]
+    return rayon::scope(|_| work());
+    #[cfg(target_family = "wasm")]
+    work()
+}
+
+/// Zeros, written by all threads.
+pub fn zeros(count: usize) -> Vec<f32> {
+    #[cfg(not(target_family = "wasm"))]
+    {
+        use rayon::prelude::*;
+        // A block is long enough to be worth a thread.
+        (0..count).into_par_iter().with_min_len(1 << 16).map(|_| 0.0).collect()
+    }
+    #[cfg(target_family = "wasm")]
+    vec![0.0; count]
+}
+
 /// Runs `work` on every chunk of `size` values and its number. Chunks, not threads, decide on the order of sums.
 ///
 /// Closures should be `#[inline(always)]`, so that they are compiled for the chosen instruction set.

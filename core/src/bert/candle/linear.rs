@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, backend:
 
 use super::{
     super::{Nonlinearity, square_sum},
-    host::{add_rows, for_chunk_pairs, for_chunks, rows_per_chunk, slice, tensor, with_values},
+    host::{add_rows, for_chunk_pairs, for_chunks, rows_per_chunk, slice, tensor, with_values, zeros},
     math::gelu,
 };
 
@@ -33,7 +33,7 @@ impl LinearOp {
         let size = rows_per_chunk(width) * width;
         let mut slopes = match self.then {
             Nonlinearity::Identity => Vec::new(),
-            _ => vec![0.0; values.len()],
+            _ => zeros(values.len()),
         };
         match self.then {
             Nonlinearity::Identity => for_chunks(
@@ -109,7 +109,7 @@ impl CustomOp3 for LinearOp {
             }
             _ => {
                 let before = with_values(gradient, |values| {
-                    let mut before = vec![0.0; values.len()];
+                    let mut before = zeros(values.len());
                     times(values, &slopes, width, rows, &mut before, &mut sums);
                     before
                 })?;

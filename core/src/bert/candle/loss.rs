@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::{
-    host::{for_chunk_pairs, for_chunks, slice, tensor, with_values},
+    host::{for_chunk_pairs, for_chunks, slice, tensor, with_values, zeros},
     math::{exp, largest},
 };
 
@@ -59,7 +59,7 @@ impl CustomOp1 for LossOp {
         let (_, classes) = logits.dims2()?;
         let gradient = gradient.to_vec1::<f32>()?.first().copied().unwrap_or_default();
         let normalizers = self.normalizers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut out = vec![0.0; logits.elem_count()];
+        let mut out = zeros(logits.elem_count());
         with_values(logits, |logits| {
             for_chunks(
                 &mut out,

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Device, Tensor};
 
-pub use self::host::with_values;
+pub use self::host::{for_chunks, on_a_worker, with_values};
 pub use self::tape::Gradients;
 use self::{
     attention::AttentionOp,

@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 
 use super::{
     super::{Dropout, DropoutKey},
-    host::{add_rows, for_chunk_pairs, rows_per_chunk, slice, tensor, with_values},
+    host::{add_rows, for_chunk_pairs, rows_per_chunk, slice, tensor, with_values, zeros},
     math::{dot, sum},
 };
 
@@ -28,8 +28,8 @@ impl NormOp {
         let width = scale_shift.len() / 2;
         let (scale, shift) = scale_shift.split_at(width);
         let rows = rows_per_chunk(width);
-        let mut out = vec![0.0; x.len()];
-        let mut normalized = vec![0.0; x.len() / width.max(1) * (width + 1)];
+        let mut out = zeros(x.len());
+        let mut normalized = zeros(x.len() / width.max(1) * (width + 1));
         for_chunk_pairs(
             (&mut out, rows * width),
             (&mut normalized, rows * (width + 1)),
@@ -61,7 +61,7 @@ impl NormOp {
         let (scale, _) = scale_shift.split_at(width);
         let rows = rows_per_chunk(width);
         let normalized = self.normalized.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut inner = vec![0.0; gradient.len()];
+        let mut inner = zeros(gradient.len());
         let mut sums = vec![0.0; gradient.len().div_ceil(rows * width) * 2 * width];
         for_chunk_pairs(
             (&mut inner, rows * width),
@@ -85,7 +85,7 @@ impl NormOp {
             },
         );
         let dropped = self.dropout.map(|(key, dropout)| {
-            let mut dropped = vec![0.0; inner.len()];
+            let mut dropped = zeros(inner.len());
             super::host::for_chunks(
                 &mut dropped,
                 rows * width,

@@ -4,11 +4,13 @@
 //! that is a fifth of an update's time. Here the first gradient of a tensor is taken as it is, and everything that an operation held is
 //! let go of as soon as it has been gone back through.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Tensor, TensorId};
+
+use super::host::{for_chunks, tensor, with_values, zeros};
 
 /// Operations in the order in which they were done.
 #[derive(Default)]
@@ -17,6 +19,8 @@ pub struct Tape(Mutex<Recorded>);
 #[derive(Default)]
 struct Recorded {
     steps: Vec<Step>,
+    /// Results that depend on a variable. What does not, such as the lowest layers when they are frozen, is not gone back through.
+    varying: HashSet<TensorId>,
     /// Results whose sum of first values is to be made small.
     losses: Vec<Tensor>,
 }
@@ -30,6 +34,16 @@ enum Operation {
     One(Box<dyn CustomOp1 + Send + Sync>, Tensor),
     Two(Box<dyn CustomOp2 + Send + Sync>, [Tensor; 2]),
     Three(Box<dyn CustomOp3 + Send + Sync>, [Tensor; 3]),
+}
+
+impl Operation {
+    fn inputs(&self) -> &[Tensor] {
+        match self {
+            Self::One(_, input) => std::slice::from_ref(input),
+            Self::Two(_, inputs) => inputs,
+            Self::Three(_, inputs) => inputs,
+        }
+    }
 }
 
 impl Tape {
@@ -54,7 +68,12 @@ impl Tape {
     }
 
     fn record(&self, operation: Operation, result: Tensor) -> Result<Tensor> {
-        self.recorded(|recorded| recorded.steps.push(Step { operation, result: result.clone() }));
+        self.recorded(|recorded| {
+            if operation.inputs().iter().any(|input| input.is_variable() || recorded.varying.contains(&input.id())) {
+                recorded.varying.insert(result.id());
+                recorded.steps.push(Step { operation, result: result.clone() });
+            }
+        });
         Ok(result)
     }
 
@@ -62,9 +81,9 @@ impl Tape {
         use_it(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Gradients of the losses' sum, by all tensors that no step made: the weights.
+    /// Gradients of the losses' sum, by tensor; those of the variables are all there.
     pub fn backward(&self) -> Result<Gradients> {
-        let Recorded { mut steps, losses } = self.recorded(std::mem::take);
+        let Recorded { mut steps, losses, .. } = self.recorded(std::mem::take);
         let mut gradients = Gradients::default();
         for loss in losses {
             gradients.add(&loss, Some(loss.ones_like()?))?;
@@ -112,10 +131,35 @@ impl Gradients {
     fn add(&mut self, tensor: &Tensor, gradient: Option<Tensor>) -> Result<()> {
         let Some(gradient) = gradient else { return Ok(()) };
         let sum = match self.0.remove(&tensor.id()) {
-            Some(other) => (other + gradient)?,
+            Some(other) => sum(&other, &gradient)?,
             None => gradient,
         };
         self.0.insert(tensor.id(), sum);
         Ok(())
     }
+}
+
+/// On our threads: candle has others for this, for which no core is left.
+fn sum(first: &Tensor, second: &Tensor) -> Result<Tensor> {
+    const CHUNK: usize = 1 << 14;
+    let mut out = zeros(first.elem_count());
+    with_values(first, |first| {
+        with_values(second, |second| {
+            for_chunks(
+                &mut out,
+                CHUNK,
+                #[inline(always)]
+                |index, out| {
+                    let pairs = first
+                        .chunks(CHUNK)
+                        .nth(index)
+                        .unwrap_or_default()
+                        .iter()
+                        .zip(second.chunks(CHUNK).nth(index).unwrap_or_default());
+                    out.iter_mut().zip(pairs).for_each(|(out, (first, second))| *out = first + second);
+                },
+            );
+        })
+    })??;
+    tensor(out, first.shape())
 }

@@ -6,8 +6,9 @@ use crate::html::escaped;
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 200.0;
-/// Room for the numbers at the left and below.
+/// Room for the numbers at the left and below, and for half of the last one.
 const LEFT: f64 = 60.0;
+const RIGHT: f64 = 25.0;
 const BELOW: f64 = 20.0;
 /// Points that a curve is drawn with at most; more do not fit the width.
 const MOST_POINTS: usize = 600;
@@ -29,7 +30,7 @@ pub fn chart(body: &mut String, heading: &str, curves: [Curve<'_>; 2]) {
     let curves = curves.map(|curve| Curve { points: thinned(&curve.points), ..curve });
     let all = || curves.iter().flat_map(|curve| &curve.points).copied();
     let Some((x, y)) = range(all().map(|point| point.0)).zip(range(all().map(|point| point.1))) else { return };
-    let place_x = |value: f64| LEFT + (value - x.0) / (x.1 - x.0) * (WIDTH - LEFT - 10.0);
+    let place_x = |value: f64| LEFT + (value - x.0) / (x.1 - x.0) * (WIDTH - LEFT - RIGHT);
     let place_y = |value: f64| 5.0 + (y.1 - value) / (y.1 - y.0) * (HEIGHT - BELOW - 10.0);
     let _ = write!(body, "<h2>{}</h2><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{0}\">", escaped(heading));
     for value in ticks(y) {
@@ -110,7 +111,7 @@ mod tests {
     #[test]
     fn curves_fill_the_chart_and_ticks_are_round() {
         let body = drawn(&[(0.0, 8.0), (100.0, 3.0)], &[(50.0, 4.0)]);
-        assert!(body.contains("d=\"M60.0,5.0L710.0,175.0\""), "{body}");
+        assert!(body.contains("d=\"M60.0,5.0L695.0,175.0\""), "{body}");
         assert!(body.contains("text-anchor=\"end\">4</text>") && body.contains("text-anchor=\"middle\">50</text>"), "{body}");
         assert!(body.contains("training (last 3)") && body.contains("held out (last 4)"), "{body}");
     }
