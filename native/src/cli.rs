@@ -34,6 +34,10 @@ pub struct Common {
     /// Say nothing but errors and results
     #[arg(long, short, global = true, help_heading = "Common")]
     pub quiet: bool,
+    /// Where NVRTC and cuBLASLt are, if they are not found: a CUDA toolkit, a Python environment with `nvidia-*` wheels, or the folder of the
+    /// libraries (or CLINICALBERT_CUDA)
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Common")]
+    pub cuda_path: Option<PathBuf>,
 }
 
 impl Common {

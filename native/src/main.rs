@@ -13,6 +13,7 @@ mod checksum;
 mod cli;
 mod commands;
 mod convert;
+mod cuda;
 mod dataset;
 mod html;
 mod inference;

@@ -28,8 +28,28 @@ fn a_machine_is_described() {
     let output = native().arg("doctor").output().unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
-    for part in ["processor", "memory", "disk", "devices"] {
+    for part in ["processor", "memory", "disk", "devices", "CUDA"] {
         assert!(told.lines().any(|line| line.starts_with(part)), "{part} not in {told}");
+    }
+}
+
+#[test]
+fn what_is_missing_for_a_gpu_is_named_with_its_fix_and_training_says_the_same() {
+    let output = native().args(["doctor", "--json"]).output().unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let missing: Vec<_> = answer["cuda_missing"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    for (library, fix) in [("driver", "install it"), ("nvrtc", "pip install nvidia-cuda-nvrtc"), ("cublaslt", "nvidia-cublas")] {
+        let told = missing.iter().any(|text| text.to_lowercase().contains(library) && text.contains(fix));
+        assert_eq!(answer["cuda"][library] == "missing", told, "{library}: {answer}");
+    }
+    if missing.iter().any(|text| text.contains("driver")) {
+        assert_eq!(answer["gpus"].as_array().unwrap().len(), 0);
+        let folder = prepared();
+        let told = super::error(folder.path(), &["train", "--data", "data", "--device", "cuda", "--out", "o"]);
+        assert!(told.contains(missing[0]), "{told}");
+        let told = super::train::train(folder.path(), "run", &["--device", "auto", "--steps", "2"]);
+        let told = String::from_utf8(told.stderr).unwrap();
+        assert_eq!(told.lines().filter(|line| line.contains("no GPU is used") && line.contains(missing[0])).count(), 1, "{told}");
     }
 }
 

@@ -63,6 +63,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     let figures = evaluate(device.as_ref(), data, shape, batch_size, most, step.unwrap_or(0), |done| bar.set_position(done))?;
     bar.finish_and_clear();
     if !common.quiet {
+        device::why_cpu(&arguments.device).iter().for_each(|reason| eprintln!("{reason}"));
         eprintln!("{}", model.describe());
     }
     let Value::Object(mut figures) = serde_json::to_value(figures)? else { return Ok(Answer::No) };

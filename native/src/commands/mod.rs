@@ -13,6 +13,7 @@ pub mod train;
 pub mod vocab;
 
 use crate::cli::{Cli, Command};
+use crate::cuda;
 
 /// How a command ended, other than by failing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,10 @@ pub fn run(cli: Cli) -> anyhow::Result<Answer> {
     if let Some(threads) = common.threads {
         // The tensor library and every other user of rayon share this pool.
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    }
+    if let Some(folder) = &common.cuda_path {
+        anyhow::ensure!(folder.is_dir(), "--cuda-path {}: expected a folder", folder.display());
+        cuda::look_in(folder.clone());
     }
     match cli.command {
         Command::Sample(arguments) => sample::run(&arguments, common),

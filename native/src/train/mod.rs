@@ -131,8 +131,9 @@ struct Ready {
 
 impl Ready {
     fn new(start: Start, inputs: &Inputs, settings: &Settings) -> Result<Self> {
-        let Start { contents, tokenizer, remarks } = start;
+        let Start { contents, tokenizer, mut remarks } = start;
         inputs.check(&contents.config)?;
+        remarks.extend(device::why_cpu(&settings.device));
         Ok(Self { device: device::place(settings, &contents)?, config: contents.config, tokenizer, remarks })
     }
 }

@@ -1,0 +1,373 @@
+//! The backward pass: goes back through what was recorded, writing parameters' gradients into the one flat arena.
+//!
+//! A gradient that a second operation adds to is added to by the matrix product itself; there is no zeroing and adding.
+
+use std::collections::HashMap;
+
+use clinicalbert_core::{
+    Error, Result,
+    bert::{Dropout, Linear, NormRule},
+};
+
+use super::{
+    plan::{Argument, Launch, Memory, Place, Product, Storage},
+    record::{Done, Recorder, SQUARES, THREADS, Value, WARPS, WIDE, plain, row_blocks, transposed},
+};
+
+/// Most blocks that share the rows of a LayerNorm's backward pass; each leaves one set of partial sums.
+const NORM_BLOCKS: usize = 256;
+/// Most groups of rows that a column's sum is made of.
+const COLUMN_GROUPS: usize = 64;
+/// Most blocks of a sum of squares.
+const SQUARE_BLOCKS: usize = 512;
+
+/// Blocks that sum this many squares.
+pub fn square_blocks(values: usize) -> usize {
+    values.div_ceil(4 * WIDE).clamp(1, SQUARE_BLOCKS)
+}
+
+/// Gradients of what has been computed.
+#[derive(Debug, Default)]
+struct Gradients {
+    /// By the place of the value.
+    places: HashMap<Place, Place>,
+    /// Partial sums over rows that a LayerNorm's backward pass leaves, by the place of the gradient: the bias's before it.
+    sums: HashMap<Place, (Place, usize)>,
+}
+
+/// How parameters' gradients are made.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Whether they are added to those of the micro-batches before.
+    pub accumulate: bool,
+    /// Which norm the update will want.
+    pub norm_rule: NormRule,
+    /// Whether the word table's gradient counts in it.
+    pub words_trained: bool,
+}
+
+impl Recorder<'_> {
+    /// Adds the backward pass of everything recorded so far.
+    ///
+    /// # Errors
+    /// A graph in which something is used in a way that BERT does not use it.
+    pub fn backward(&self, options: Options) -> Result<()> {
+        let tape = std::mem::take(&mut self.state.borrow_mut().tape);
+        let mut gradients = Gradients::default();
+        for done in tape.iter().rev() {
+            self.back(done, &mut gradients, options)?;
+        }
+        Ok(())
+    }
+
+    fn back(&self, done: &Done, gradients: &mut Gradients, options: Options) -> Result<()> {
+        let of = |value: &Value, gradients: &Gradients| {
+            gradients.places.get(&value.place).copied().ok_or_else(|| Error::Backend("CUDA: a result has no gradient".into()))
+        };
+        match done {
+            Done::Loss { logits, gradient } => {
+                gradients.places.insert(logits.place, gradient.place);
+            }
+            Done::Vocab { x, word, bias, out } => {
+                let gradient = of(out, gradients)?;
+                self.column_sums(Value { place: gradient, ..*out }, *bias, options);
+                self.word_gradient(gradient, x, word, out, options);
+                let inner = self.real("gradient", x.rows, x.width).place;
+                let table = plain(self.stored(*word), word.stride);
+                self.times_weight(gradient, out.stride, (x.rows, out.stride), (table, word.width), inner, false);
+                gradients.places.insert(x.place, inner);
+            }
+            Done::Classify { x, layer, out } => {
+                let (gradient, classes) = (of(out, gradients)?, out.width);
+                self.column_sums(Value { place: gradient, ..*out }, layer.bias, options);
+                let weight = gradient_of(layer.weight);
+                let arguments =
+                    vec![gradient.into(), x.place.into(), weight.into(), x.rows.into(), classes.into(), flag(options.accumulate)];
+                self.kernel("classify_backward_weight", row_blocks(classes), THREADS, arguments);
+                let inner = self.real("gradient", x.rows, x.width).place;
+                let arguments = vec![gradient.into(), layer.weight.place.into(), inner.into(), x.rows.into(), classes.into()];
+                self.kernel("classify_backward_rows", row_blocks(x.rows), THREADS, arguments);
+                gradients.places.insert(x.place, inner);
+            }
+            Done::Linear { x, layer, out, before } => {
+                let gradient = of(out, gradients)?;
+                self.linear_backward(gradient, x, layer, out, *before, gradients, options);
+            }
+            Done::AddNorm { x, residual, norm, out, inverses, dropout } => {
+                let gradient = of(out, gradients)?;
+                // Without residual and dropout both gradients are one.
+                let two = residual.is_some() || dropout.is_some();
+                let dropped = two.then(|| self.real("dropped", x.rows, x.width).place);
+                let partial = self.norm_backward((gradient, dropped), x.place, *inverses, norm.weight, x.rows, (false, *dropout));
+                self.sum_into(partial, 3, 0, norm.weight, options);
+                self.sum_into(partial, 3, 1, norm.bias, options);
+                let inner = dropped.unwrap_or(gradient);
+                gradients.places.insert(x.place, inner);
+                gradients.sums.insert(inner, partial);
+                if let Some(residual) = residual
+                    && gradients.places.insert(residual.place, gradient).is_some()
+                {
+                    return Err(Error::Backend("CUDA: a residual is used again after its norm".into()));
+                }
+            }
+            Done::Attention { qkv, out, divisors, dropout } => {
+                let gradient = of(out, gradients)?;
+                let inner = self.real("gradient", qkv.rows, qkv.width).place;
+                self.attention_backward(gradient, qkv, out, *divisors, inner, *dropout);
+                gradients.places.insert(qkv.place, inner);
+            }
+            Done::Rows { x, indices, out } => {
+                let gradient = of(out, gradients)?;
+                let known = gradients.places.get(&x.place).copied();
+                let inner = known.unwrap_or_else(|| self.real("gradient", x.rows, x.width).place);
+                let per_sequence = indices.width / self.shape.sequences.max(1);
+                let arguments = vec![
+                    gradient.into(),
+                    indices.place.into(),
+                    inner.into(),
+                    self.shape.length.into(),
+                    per_sequence.into(),
+                    x.rows.into(),
+                    flag(known.is_some()),
+                ];
+                self.kernel("rows_scatter", row_blocks(x.rows), THREADS, arguments);
+                gradients.places.insert(x.place, inner);
+            }
+            Done::Embed { out, normalized, inverses, tables, dropout } => {
+                let gradient = of(out, gradients)?;
+                let partial =
+                    self.norm_backward((gradient, None), *normalized, *inverses, tables.norm.weight, out.rows, (true, *dropout));
+                self.sum_into(partial, 3, 0, tables.norm.weight, options);
+                self.sum_into(partial, 3, 1, tables.norm.bias, options);
+                self.table_gradients(gradient, [tables.word, tables.position, tables.token_type], options);
+            }
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what the operation had, and its surroundings")]
+    fn linear_backward(
+        &self,
+        gradient: Place,
+        x: &Value,
+        layer: &Linear<Value>,
+        out: &Value,
+        before: Option<(Place, usize)>,
+        gradients: &mut Gradients,
+        options: Options,
+    ) {
+        let (rows, width) = (x.rows, out.width);
+        match before {
+            None => match gradients.sums.get(&gradient) {
+                Some(partial) => self.sum_into(*partial, 3, 2, layer.bias, options),
+                None => self.column_sums(Value { place: gradient, ..*out }, layer.bias, options),
+            },
+            Some((before, form)) => {
+                let groups = rows.min(COLUMN_GROUPS);
+                let partial = self.buffer("partial sums", 4 * groups * width);
+                let arguments = vec![gradient.into(), before.into(), partial.into(), rows.into(), width.into(), form.into()];
+                self.kernel("activation_backward", [width.div_ceil(WIDE), groups, 1], WIDE, arguments);
+                self.sum_partials(partial, groups, width, layer.bias, width, options.accumulate);
+            }
+        }
+        self.weight_gradient(gradient, width, x, layer.weight, options.accumulate, gradient_of(layer.weight));
+        let known = gradients.places.get(&x.place).copied();
+        let inner = known.unwrap_or_else(|| self.real("gradient", rows, x.width).place);
+        let weight = plain(self.stored(layer.weight), layer.weight.stride);
+        self.times_weight(gradient, width, (rows, width), (weight, x.width), inner, known.is_some());
+        gradients.places.insert(x.place, inner);
+    }
+
+    /// `out (+)= gradient · weight`.
+    fn times_weight(
+        &self,
+        gradient: Place,
+        stride: usize,
+        (m, k): (usize, usize),
+        (weight, n): (super::plan::Matrix, usize),
+        out: Place,
+        accumulate: bool,
+    ) {
+        let (a, out) = (plain(gradient, stride), plain(out, n));
+        self.product(Product { m, n, k, a, b: weight, out, storage: Storage::Real, bias: None, accumulate });
+    }
+
+    /// `place (+)= gradientᵀ · x`.
+    fn weight_gradient(&self, gradient: Place, outputs: usize, x: &Value, weight: Value, accumulate: bool, place: Place) {
+        self.product(Product {
+            m: outputs,
+            n: x.width,
+            k: x.rows,
+            a: transposed(gradient, outputs),
+            b: plain(x.place, x.stride),
+            out: plain(place, weight.stride),
+            storage: Storage::Single,
+            bias: None,
+            accumulate,
+        });
+    }
+
+    /// The tied table's gradient as an output. The original takes the norm of this part before the looked-up rows are added, for every
+    /// micro-batch by itself; see `core/src/bert/clip.rs`.
+    fn word_gradient(&self, gradient: Place, x: &Value, word: &Value, out: &Value, options: Options) {
+        let table = gradient_of(*word);
+        let values = out.stride * word.width;
+        let alone = options.norm_rule == NormRule::Original && options.words_trained;
+        let place = if alone && options.accumulate { self.buffer("word gradient", 4 * values) } else { table };
+        self.weight_gradient(gradient, out.stride, x, *word, options.accumulate && !alone, place);
+        if alone {
+            self.squares("gradient_squares", vec![place.into(), Argument::Pointer(None)], values);
+            if options.accumulate {
+                let arguments = vec![place.into(), table.into(), 1.into(), values.into(), values.into(), flag(true)];
+                self.kernel("sum_partials", [values.div_ceil(WIDE), 1, 1], WIDE, arguments);
+            }
+        }
+    }
+
+    fn table_gradients(&self, gradient: Place, [word, position, kind]: [Value; 3], options: Options) {
+        let (rows, memory, hidden) = (self.shape.rows(), self.memory, word.width);
+        if options.norm_rule == NormRule::Original && options.words_trained {
+            self.squares("row_squares", vec![gradient.into()], rows * hidden);
+        }
+        let partial = self.buffer("segment sums", 4 * rows * hidden);
+        let arguments =
+            vec![gradient.into(), memory.order.into(), memory.segments.into(), memory.segment_count.into(), partial.into()];
+        self.kernel("segment_sums", row_blocks(rows), THREADS, arguments);
+        let arguments = vec![
+            partial.into(),
+            memory.tokens.into(),
+            memory.token_segments.into(),
+            memory.token_count.into(),
+            gradient_of(word).into(),
+        ];
+        self.kernel("token_sums", row_blocks(rows), THREADS, arguments);
+        let length = self.shape.length;
+        let arguments = vec![
+            gradient.into(),
+            gradient_of(position).into(),
+            self.shape.sequences.into(),
+            length.into(),
+            position.rows.into(),
+            flag(options.accumulate),
+        ];
+        self.kernel("position_sums", row_blocks(position.rows), THREADS, arguments);
+        let blocks = rows.div_ceil(WARPS).min(NORM_BLOCKS / WARPS);
+        let (types, values) = (kind.rows, kind.rows * hidden);
+        let partial = self.buffer("type sums", 4 * blocks * WARPS * values);
+        let arguments = vec![gradient.into(), memory.types.into(), partial.into(), rows.into()];
+        self.kernel("type_sums", [blocks, types, 1], THREADS, arguments);
+        self.sum_partials(partial, blocks * WARPS, values, kind, values, options.accumulate);
+    }
+
+    fn norm_backward(
+        &self,
+        (gradient, dropped): (Place, Option<Place>),
+        normalized: Place,
+        inverses: Place,
+        scale: Value,
+        rows: usize,
+        (dropout_is_last, dropout): (bool, Option<Dropout>),
+    ) -> (Place, usize) {
+        let blocks = rows.div_ceil(WARPS).min(NORM_BLOCKS);
+        let partial = self.buffer("partial sums", 4 * 3 * blocks * scale.width);
+        let arguments = vec![
+            gradient.into(),
+            Argument::Pointer(dropped),
+            normalized.into(),
+            inverses.into(),
+            scale.place.into(),
+            partial.into(),
+            rows.into(),
+            flag(dropout_is_last),
+            self.dropout(dropout),
+        ];
+        self.kernel("norm_backward", [blocks, 1, 1], THREADS, arguments);
+        (partial, blocks)
+    }
+
+    fn attention_backward(
+        &self,
+        gradient: Place,
+        qkv: &Value,
+        out: &Value,
+        divisors: Place,
+        inner: Place,
+        dropout: Option<Dropout>,
+    ) {
+        let (heads, length) = (self.config.num_attention_heads, self.shape.length);
+        let alongs = self.buffer("alongs", 4 * qkv.rows * heads);
+        let ([_, for_queries, for_keys], queries) = self.attention_kernels();
+        let grid = [length.div_ceil(queries), heads, self.shape.sequences];
+        let (mask, dropout) = (self.memory.mask, self.dropout(dropout));
+        let arguments = vec![
+            qkv.place.into(),
+            mask.into(),
+            out.place.into(),
+            gradient.into(),
+            divisors.into(),
+            alongs.into(),
+            inner.into(),
+            length.into(),
+            dropout,
+        ];
+        self.kernel(for_queries, grid, THREADS, arguments);
+        let arguments = vec![
+            qkv.place.into(),
+            mask.into(),
+            gradient.into(),
+            divisors.into(),
+            alongs.into(),
+            inner.into(),
+            length.into(),
+            dropout,
+        ];
+        self.kernel(for_keys, grid, THREADS, arguments);
+    }
+
+    /// The gradient of a bias: sums over rows.
+    fn column_sums(&self, gradient: Value, bias: Value, options: Options) {
+        let (rows, width) = (gradient.rows, gradient.width);
+        let groups = rows.min(COLUMN_GROUPS);
+        let partial = self.buffer("partial sums", 4 * groups * width);
+        let arguments = vec![gradient.place.into(), partial.into(), rows.into(), width.into(), gradient.stride.into()];
+        self.kernel("column_sums", [width.div_ceil(WIDE), groups, 1], WIDE, arguments);
+        self.sum_partials(partial, groups, width, bias, width, options.accumulate);
+    }
+
+    /// The `which`-th of `sets` sets of sums that blocks have left.
+    fn sum_into(&self, (partial, blocks): (Place, usize), sets: usize, which: usize, parameter: Value, options: Options) {
+        let width = parameter.width;
+        let partial = Place { offset: partial.offset + 4 * which * width, ..partial };
+        self.sum_partials(partial, blocks, width, parameter, sets * width, options.accumulate);
+    }
+
+    fn sum_partials(&self, partial: Place, count: usize, width: usize, parameter: Value, stride: usize, accumulate: bool) {
+        let out = gradient_of(parameter);
+        let arguments = vec![partial.into(), out.into(), count.into(), width.into(), stride.into(), flag(accumulate)];
+        self.kernel("sum_partials", [width.div_ceil(WIDE), 1, 1], WIDE, arguments);
+    }
+
+    /// Adds a sum of squares of so many values to [`SQUARES`]; `arguments` are those of the kernel before their number.
+    fn squares(&self, name: &'static str, arguments: Vec<Argument>, values: usize) {
+        let blocks = square_blocks(values);
+        let partial = self.buffer("squares", 8 * blocks);
+        let total = Place { memory: Memory::Results, offset: SQUARES };
+        let rest = vec![Argument::Long(values), partial.into()];
+        self.kernel(name, [blocks, 1, 1], WIDE, [arguments, rest].concat());
+        self.kernel("square_total", [1; 3], WIDE, vec![partial.into(), blocks.into(), total.into()]);
+    }
+
+    /// Sets bytes to 0.
+    pub fn zero(&self, place: Place, bytes: usize) {
+        self.state.borrow_mut().plan.launches.push(Launch::Zero { place, bytes });
+    }
+}
+
+/// Where a parameter's gradient lies.
+fn gradient_of(parameter: Value) -> Place {
+    Place { memory: Memory::Gradients, ..parameter.place }
+}
+
+fn flag(value: bool) -> Argument {
+    Argument::Int(usize::from(value))
+}

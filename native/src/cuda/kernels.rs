@@ -1,0 +1,107 @@
+//! The kernels' sources, one program without any `#include`: NVRTC finds no headers where only its library is installed.
+
+use super::compile::compile;
+use anyhow::Result;
+
+/// The files in the order in which they are compiled.
+const SOURCES: [(&str, &str); 9] = [
+    ("common.cu", include_str!("kernels/common.cu")),
+    ("norm.cu", include_str!("kernels/norm.cu")),
+    ("activation.cu", include_str!("kernels/activation.cu")),
+    ("attention.cu", include_str!("kernels/attention.cu")),
+    ("attention_tiles.cu", include_str!("kernels/attention_tiles.cu")),
+    ("rows.cu", include_str!("kernels/rows.cu")),
+    ("loss.cu", include_str!("kernels/loss.cu")),
+    ("tables.cu", include_str!("kernels/tables.cu")),
+    ("update.cu", include_str!("kernels/update.cu")),
+];
+
+/// What activations and their gradients are stored in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Real {
+    /// For checking.
+    #[cfg_attr(not(test), allow(dead_code, reason = "only the tests check"))]
+    F32,
+    /// For speed.
+    Bf16,
+}
+
+/// What the kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variant {
+    /// Width of the hidden states.
+    pub hidden: usize,
+    /// Width of an attention head.
+    pub head_size: usize,
+    /// Storage of activations.
+    pub real: Real,
+}
+
+/// All files as one program; messages name file and line.
+pub fn source() -> String {
+    SOURCES.iter().map(|(name, text)| format!("#line 1 \"{name}\"\n{text}")).collect()
+}
+
+/// Names of all kernels.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let texts = SOURCES.iter().flat_map(|(_, text)| text.split("extern \"C\" __global__ void ").skip(1));
+    texts.filter_map(|rest| rest.split('(').next())
+}
+
+impl Variant {
+    /// The macros that stand for it in the sources.
+    pub fn macros(&self) -> [(&'static str, String); 3] {
+        let real = match self.real {
+            Real::F32 => "float",
+            Real::Bf16 => "bf16",
+        };
+        [("HIDDEN", self.hidden.to_string()), ("HEAD_SIZE", self.head_size.to_string()), ("REAL", real.into())]
+    }
+
+    /// Machine code of all kernels for an architecture (`sm_90a`).
+    ///
+    /// # Errors
+    /// NVRTC is missing or does not know the architecture.
+    pub fn compile(&self, architecture: &str) -> Result<Vec<u8>> {
+        compile("clinicalbert.cu", &source(), architecture, &self.macros())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::libraries;
+
+    /// BERT-base everywhere; other widths, one of which no wide load divides.
+    #[test]
+    fn every_kernel_compiles_for_every_architecture() {
+        if !libraries().nvrtc.is_there() {
+            println!("skipped: needs NVRTC: {}", libraries().missing().join("; "));
+            return;
+        }
+        let variant = |hidden, head_size, real| Variant { hidden, head_size, real };
+        let base = variant(768, 64, Real::Bf16);
+        for (architecture, variant) in [
+            ("sm_80", base),
+            ("sm_86", base),
+            ("sm_90a", base),
+            ("sm_100", base),
+            ("sm_120", base),
+            ("sm_90a", variant(1024, 128, Real::F32)),
+            ("sm_90a", variant(40, 8, Real::Bf16)),
+        ] {
+            let code = variant.compile(architecture).unwrap();
+            assert_eq!(code.get(..4), Some(&b"\x7fELF"[..]), "{architecture} {variant:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_kernel_is_told_with_its_file_and_line() {
+        if libraries().nvrtc.is_there() {
+            let broken = source() + "#line 7 \"broken.cu\"\n__global__ void broken() { nonsense(); }\n";
+            let told = compile("all.cu", &broken, "sm_80", &Variant { hidden: 40, head_size: 8, real: Real::F32 }.macros());
+            let told = told.unwrap_err().to_string();
+            assert!(told.contains("broken.cu(7)") && told.contains("nonsense"), "{told}");
+        }
+    }
+}
