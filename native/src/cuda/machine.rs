@@ -50,7 +50,7 @@ impl GpuMachine {
             functions.insert(name, function.with_context(|| format!("kernel {name}"))?);
         }
         let products = Products::new(variant.real)?;
-        let workspace = allocate(WORKSPACE)?;
+        let workspace = allocate(&stream, WORKSPACE)?;
         Ok((Self { products, stream, context, functions, memory: HashMap::new(), workspace }, gpu))
     }
 
@@ -102,12 +102,13 @@ pub fn find(number: usize) -> Result<Gpu> {
     Ok(gpu)
 }
 
-fn allocate(bytes: usize) -> Result<u64> {
+/// Memory of zeros. Whatever is done to it is done in `stream`, which does not wait for the default stream.
+fn allocate(stream: &CudaStream, bytes: usize) -> Result<u64> {
     // SAFETY: the context is current on this thread; the memory is zeroed before anybody reads it.
     let address = unsafe { result::malloc_sync(bytes) }
         .with_context(|| format!("the GPU has no {:.1} GB left: use a smaller --train-batch-size", bytes as f64 / 1e9))?;
     // SAFETY: just allocated, and as long.
-    unsafe { result::memset_d8_sync(address, 0, bytes) }?;
+    unsafe { result::memset_d8_async(address, 0, bytes, stream.cu_stream()) }?;
     Ok(address)
 }
 
@@ -127,7 +128,7 @@ impl Machine for GpuMachine {
             free(address);
         }
         // cuMemAlloc refuses 0 bytes.
-        self.memory.insert(memory, (allocate(bytes.max(1))?, bytes));
+        self.memory.insert(memory, (allocate(&self.stream, bytes.max(1))?, bytes));
         Ok(())
     }
 
@@ -135,10 +136,10 @@ impl Machine for GpuMachine {
         let (address, has) = *self.memory.get(&memory).with_context(|| format!("{memory:?} was not reserved"))?;
         ensure!(bytes.len() <= has, "{memory:?}: {} bytes do not fit into {has}", bytes.len());
         self.context.bind_to_thread()?;
-        // What was launched before may still read it.
-        self.stream.synchronize()?;
-        // SAFETY: the memory is as long.
-        Ok(unsafe { result::memcpy_htod_sync(address, bytes) }?)
+        // In the stream's order: what was launched before may still read the memory, and what follows must not read it too soon.
+        // SAFETY: the memory is as long, and the bytes live until the copy is done.
+        unsafe { result::memcpy_htod_async(address, bytes, self.stream.cu_stream()) }?;
+        Ok(self.stream.synchronize()?)
     }
 
     fn read(&self, memory: Memory, bytes: &mut [u8]) -> Result<()> {

@@ -105,7 +105,9 @@ fn every_gradient_and_the_update_are_those_of_the_cpu() {
                     found.nsp_accuracy - expected.nsp_accuracy,
                     found.grad_norm / expected.grad_norm - 1.0,
                 ];
-                assert!(differences.iter().all(|difference| difference.abs() < 2e-5), "{found:?} {expected:?}");
+                // Adam divides by the root of the second moment, so that after the first update rounding shows.
+                let tolerance = if (count, step) == (1, 0) { 1e-5 } else { 2e-4 };
+                assert!(differences.iter().all(|difference| difference.abs() < tolerance), "{found:?} {expected:?}");
             }
             compare(&trainer.weights().unwrap(), &reference.weights().unwrap(), 1e-3);
         }
