@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clinicalbert_core::text::{SentenceRules, SplitOptions, Splitter};
+use serde::{Deserialize, Serialize};
 
 use crate::commands;
 use crate::splitting::Splitting;
@@ -138,7 +139,8 @@ pub struct SplitFlags {
 }
 
 /// `--boundary-offsets`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OffsetUnit {
     /// Bytes of UTF-8
     #[default]

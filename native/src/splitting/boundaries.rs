@@ -106,6 +106,11 @@ impl Boundaries {
         &self.sha256
     }
 
+    /// What its offsets count.
+    pub const fn unit(&self) -> OffsetUnit {
+        self.unit
+    }
+
     /// Where the sentences of a note lie, in bytes.
     ///
     /// # Errors

@@ -31,6 +31,9 @@ pub struct SplittingRecord {
     /// SHA-256 of the file of boundaries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boundaries_sha256: Option<String>,
+    /// What its offsets count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boundary_offsets: Option<OffsetUnit>,
 }
 
 impl Splitting {
@@ -65,6 +68,26 @@ impl Splitting {
         let rules = serde_json::to_value(self.options.sentences_by).ok();
         let rules = rules.and_then(|name| name.as_str().map(ToOwned::to_owned)).unwrap_or_default();
         let sentences_by = if boundaries_sha256.is_some() { "file".into() } else { rules };
-        SplittingRecord { splitter: self.options.splitter, sentences_by, boundaries_sha256 }
+        let boundary_offsets = self.boundaries.as_ref().map(|boundaries| boundaries.unit());
+        SplittingRecord { splitter: self.options.splitter, sentences_by, boundaries_sha256, boundary_offsets }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_equal_only_where_notes_are_cut_equally() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = |lines: &str, unit| {
+            let file = folder.path().join("boundaries.jsonl");
+            std::fs::write(&file, lines).unwrap();
+            Splitting::at_boundaries(Splitter::None, &file, unit).unwrap().record()
+        };
+        let (one, other) = ("{\"id\": 1, \"sentences\": []}", "{\"id\": 2, \"sentences\": []}");
+        assert_eq!(record(one, OffsetUnit::Bytes), record(one, OffsetUnit::Bytes));
+        assert_ne!(record(one, OffsetUnit::Bytes), record(one, OffsetUnit::Characters));
+        assert_ne!(record(one, OffsetUnit::Bytes), record(other, OffsetUnit::Bytes));
     }
 }

@@ -23,8 +23,8 @@ pub fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
     Tensor::from_vec(values, shape.into(), &Device::Cpu)
 }
 
-/// Runs `work` on one of the worker threads, if there are any. Every loop that `work` shares between threads then starts without waking a
-/// thread first, which for the hundreds of short loops of an update would take a fifth of its time.
+/// Runs `work` on one of the worker threads, if there are any: the hundreds of short loops of an update then start without first waking a
+/// thread from outside.
 pub fn on_a_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     #[cfg(not(target_family = "wasm"))]
     return rayon::scope(|_| work());

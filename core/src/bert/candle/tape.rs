@@ -1,7 +1,7 @@
 //! The operations of a forward pass, to be gone back through.
 //!
 //! candle has a backward pass of its own, which first fills every gradient with zeros and then adds to it. For a model of 4 layers, 256 wide,
-//! that is a fifth of an update's time. Here the first gradient of a tensor is taken as it is, and everything that an operation held is
+//! that is a seventh of an update's time. Here the first gradient of a tensor is taken as it is, and everything that an operation held is
 //! let go of as soon as it has been gone back through.
 
 use std::collections::{HashMap, HashSet};
