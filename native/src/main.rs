@@ -23,11 +23,12 @@ mod model_folder;
 mod notes;
 mod ordered;
 mod prepare;
+mod read_at;
 mod small_file;
 mod splitting;
 mod synthetic;
 mod train;
-#[allow(dead_code, reason = "used by the commands as they land")]
+mod vocabulary;
 mod whole_file;
 
 use std::process::ExitCode;

@@ -148,3 +148,16 @@ fn below(what: &str, mut values: impl Iterator<Item = u32>, limit: usize) -> Res
         None => Ok(()),
     }
 }
+
+/// Added to the sum of slot weights in the MLM loss (google-research/bert @ eedf571, `run_pretraining.py`).
+pub const MLM_DIVISOR_EPSILON: f32 = 1e-5;
+
+/// What the losses' sums are divided by, but for [`MLM_DIVISOR_EPSILON`]: the sum of slot weights and the number of rows of all these.
+pub fn loss_divisors<'a>(slots: impl IntoIterator<Item = &'a MaskedSlots>) -> (f32, f32) {
+    let mut sums = (0.0, 0.0);
+    for slots in slots {
+        sums.0 += slots.weights.iter().sum::<f32>();
+        sums.1 += slots.next_sentence.len() as f32;
+    }
+    sums
+}

@@ -24,7 +24,7 @@ mod weights;
 
 pub use adam::{Slices, UpdateSettings};
 pub use backend::{Backend, Dropout, Embeddings, Inputs, Linear, Loss, Nonlinearity, Norm};
-pub use batch::{Batch, MaskedSlots};
+pub use batch::{Batch, MLM_DIVISOR_EPSILON, MaskedSlots, loss_divisors};
 #[cfg(feature = "candle")]
 pub use candle::Candle;
 pub use clip::{NormRule, clip_scale, square_sum};

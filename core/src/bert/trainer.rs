@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{Device, Tensor, Var};
 
 use super::{
-    Backend, Batch, Candle, Config, DropoutKey, EvaluationSums, Freeze, Graph, Heads, MaskedSlots, NormRule, Parameter,
-    PretrainingLosses, Slices, Targets, UpdateSettings, Weights,
+    Backend, Batch, Candle, Config, DropoutKey, EvaluationSums, Freeze, Graph, Heads, MLM_DIVISOR_EPSILON, MaskedSlots, NormRule,
+    Parameter, PretrainingLosses, Slices, Targets, UpdateSettings, Weights,
     candle::{for_chunks, on_a_worker, with_values},
-    clip_scale, fused_shape,
+    clip_scale, fused_shape, loss_divisors,
     parameters::check,
     square_sum,
 };
@@ -16,9 +16,6 @@ use crate::{
     Error, Result,
     weights::{HostTensor, Tensors},
 };
-
-/// Added to the sum of slot weights in the MLM loss (google-research/bert @ eedf571, `run_pretraining.py`).
-const MLM_DIVISOR_EPSILON: f32 = 1e-5;
 
 /// A pretraining model and its optimizer's state.
 #[derive(Debug)]
@@ -156,7 +153,7 @@ impl Trainer {
         let targets = Targets::upload(&backend, slots, 1.0, 1.0)?;
         let losses = self.graph(&backend, false).losses(&backend.upload(batch)?, &targets)?;
         let [mlm_nll, mlm_correct, nsp_nll, nsp_correct] = scalars(&losses)?;
-        let (mlm_weight, rows) = divisors([slots]);
+        let (mlm_weight, rows) = loss_divisors([slots]);
         let batch_losses = mlm_nll / f64::from(mlm_weight + MLM_DIVISOR_EPSILON) + nsp_nll / f64::from(rows);
         let (mlm_weight, rows) = (f64::from(mlm_weight), f64::from(rows));
         Ok(EvaluationSums { mlm_nll, mlm_correct, mlm_weight, nsp_nll, nsp_correct, rows, batch_losses, batches: 1.0 })
@@ -210,7 +207,7 @@ impl Trainer {
             batch.validate(&self.config)?;
             slots.validate(batch, &self.config)?;
         }
-        let (mlm_weight, rows) = divisors(micro_batches.iter().map(|(_, slots)| slots));
+        let (mlm_weight, rows) = loss_divisors(micro_batches.iter().map(|(_, slots)| slots));
         let row_squares = Arc::new(Mutex::new(0.0));
         let mut sums = [0.0; 4];
         let mut tensors = Vec::new();
@@ -298,16 +295,6 @@ impl Slot {
 
 fn joined(group: &[Parameter], tensors: &Tensors) -> Vec<f32> {
     group.iter().filter_map(|parameter| tensors.get(&parameter.name)).flat_map(|tensor| &tensor.data).copied().collect()
-}
-
-/// Sum of slot weights and number of rows.
-fn divisors<'a>(slots: impl IntoIterator<Item = &'a MaskedSlots>) -> (f32, f32) {
-    let mut sums = (0.0, 0.0);
-    for slots in slots {
-        sums.0 += slots.weights.iter().sum::<f32>();
-        sums.1 += slots.next_sentence.len() as f32;
-    }
-    sums
 }
 
 fn scalars(losses: &PretrainingLosses<Tensor>) -> Result<[f64; 4]> {

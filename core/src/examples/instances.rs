@@ -148,11 +148,6 @@ impl<'a, Id: TokenId> Instances<'a, Id> {
         self.documents_done as f64 / self.documents_to_do.max(1) as f64
     }
 
-    /// How often each document has been gone through in full.
-    pub fn passes(&self) -> usize {
-        self.documents_done / self.order.len().max(1)
-    }
-
     /// Number of instances made so far.
     pub const fn made(&self) -> u64 {
         self.made

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use super::Answer;
 use crate::cli::{Common, NotesInput, SentencesBy, SplitFlags};
 use crate::notes::{self, Content};
-use crate::prepare::vocabulary;
 use crate::splitting::{
     Splitting,
     differences::{self, Mode, Pair},
 };
+use crate::vocabulary;
 
 /// Flags.
 #[derive(Debug, Args)]

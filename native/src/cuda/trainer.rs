@@ -5,7 +5,10 @@ use std::collections::HashMap;
 
 use anyhow::{Result, ensure};
 use clinicalbert_core::{
-    bert::{Batch, Config, DropoutKey, EvaluationSums, Freeze, MaskedSlots, NormRule, StepReport, UpdateSettings},
+    bert::{
+        Batch, Config, DropoutKey, EvaluationSums, Freeze, MLM_DIVISOR_EPSILON, MaskedSlots, NormRule, StepReport,
+        UpdateSettings, loss_divisors,
+    },
     weights::Tensors,
 };
 
@@ -18,9 +21,6 @@ use super::{
     record::{FIGURES, NORM, RESULTS, Recorder, SQUARES},
     update::update,
 };
-
-/// Added to the sum of slot weights in the MLM loss (google-research/bert @ eedf571, `run_pretraining.py`).
-const MLM_DIVISOR_EPSILON: f32 = 1e-5;
 
 /// Longest sequence: `LENGTH_MAX` of attention.cu.
 const LENGTH_MAX: usize = 512;
@@ -139,7 +139,7 @@ impl Trainer {
     /// Leaves the gradients of an update in their arena.
     fn backward(&self, micro_batches: &[(Batch, MaskedSlots)], step: u64, rate: f32) -> Result<()> {
         ensure!(!micro_batches.is_empty(), "expected at least one micro-batch, found none");
-        let divisors = divisors(micro_batches.iter().map(|(_, slots)| slots));
+        let divisors = loss_divisors(micro_batches.iter().map(|(_, slots)| slots));
         for (index, (batch, slots)) in micro_batches.iter().enumerate() {
             let pass = if index == 0 { Pass::First } else { Pass::Further };
             let key = DropoutKey::new(self.seed, step, index)?;
@@ -156,7 +156,7 @@ impl Trainer {
         let key = DropoutKey::new(self.seed, 0, 0)?;
         self.pass(batch, slots, Pass::Evaluation, (1.0, 1.0), key, 0.0)?;
         let ([mlm_nll, mlm_correct, nsp_nll, nsp_correct], _) = self.results()?;
-        let (mlm_weight, rows) = divisors([slots]);
+        let (mlm_weight, rows) = loss_divisors([slots]);
         let batch_losses = mlm_nll / f64::from(mlm_weight + MLM_DIVISOR_EPSILON) + nsp_nll / f64::from(rows);
         let (mlm_weight, rows) = (f64::from(mlm_weight), f64::from(rows));
         Ok(EvaluationSums { mlm_nll, mlm_correct, mlm_weight, nsp_nll, nsp_correct, rows, batch_losses, batches: 1.0 })
@@ -251,16 +251,6 @@ fn plan(config: &Config, layout: &Layout, (real, norm_rule): (Real, NormRule), s
     let mut plan = recorder.state.into_inner().plan;
     plan.allocate();
     Ok(plan)
-}
-
-/// Sum of slot weights and number of rows.
-fn divisors<'a>(slots: impl IntoIterator<Item = &'a MaskedSlots>) -> (f32, f32) {
-    let mut sums = (0.0, 0.0);
-    for slots in slots {
-        sums.0 += slots.weights.iter().sum::<f32>();
-        sums.1 += slots.next_sentence.len() as f32;
-    }
-    sums
 }
 
 #[cfg(test)]

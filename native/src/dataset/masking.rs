@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clinicalbert_core::examples::{Masking, Settings, dynamic::DynamicMasking};
 use serde::Deserialize;
 
-use crate::prepare::vocabulary;
+use crate::vocabulary;
 
 /// What is needed of `summary.json`.
 #[derive(Deserialize)]

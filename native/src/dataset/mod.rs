@@ -21,6 +21,7 @@ use clinicalbert_core::examples::{
 use sha2::{Digest, Sha256};
 
 use crate::checksum::hexadecimal;
+use crate::read_at::read_at;
 use index::Offsets;
 pub use mixture::{Mixture, Place};
 pub use shuffle::Order;
@@ -191,22 +192,6 @@ impl Shard {
         let mut bytes = vec![0; length];
         read_at(&self.file, &mut bytes, start).with_context(|| format!("cannot read {}", self.path.display()))?;
         Ok(bytes)
-    }
-}
-
-/// Fills `buffer` from byte `offset` on, without moving any cursor.
-///
-/// # Errors
-/// The file ends before, or the disk refuses.
-pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
-    #[cfg(unix)]
-    return std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset);
-    #[cfg(not(unix))]
-    {
-        use std::io::{Read, Seek, SeekFrom};
-        let mut file = file;
-        file.seek(SeekFrom::Start(offset))?;
-        file.read_exact(buffer)
     }
 }
 

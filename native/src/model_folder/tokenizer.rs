@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use clinicalbert_core::tokenizer::{Case, WordPiece};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{prepare::vocabulary, small_file};
+use crate::{small_file, vocabulary};
 
 /// Reads the tokenizer of a model folder, with the case that the folder's tokenizer files say, else the vocabulary itself.
 ///

@@ -24,7 +24,6 @@ mod streamed;
 mod summary;
 mod text;
 mod tokens;
-pub mod vocabulary;
 mod work_folder;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +34,7 @@ use clinicalbert_core::tokenizer::Case;
 
 use crate::cli::NotesInput;
 use crate::splitting::Splitting;
+use crate::vocabulary;
 pub use compare::{Comparison, compare};
 pub use digest::Key;
 pub use merge::merge;

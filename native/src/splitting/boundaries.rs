@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::checksum::hexadecimal;
 use crate::cli::OffsetUnit;
-use crate::dataset::read_at;
+use crate::read_at::read_at;
 
 /// An opened file.
 #[derive(Debug)]
