@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clinicalbert_core::bert::{Activation, Batch, Config, Model};
+use clinicalbert_core::bert::{Activation, Batch, Candle, Config, Model};
 use clinicalbert_core::weights::Tensors;
 use clinicalbert_tests::reference;
+use pollster::block_on;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -70,16 +71,16 @@ fn every_file_of_the_checkpoint_becomes_the_same_folder_with_the_stored_outputs(
         let out = folder.path().join(act);
         let (config, weights) = converted(&source.join("bert_model.ckpt"), &source.join("bert_config.json"), act, &[], &out);
         let expected = tensors(source.join(file));
-        let model = Model::new(&config, &weights).unwrap();
+        let model = Model::new(Candle::default(), &config, &weights).unwrap();
         let (batch, _) = batch(&json(source.join("batches.json"))[0]);
-        for (index, state) in model.hidden_states(&batch).unwrap().iter().enumerate() {
+        for (index, state) in block_on(model.hidden_states(&batch)).unwrap().iter().enumerate() {
             let name = format!("hidden_states_{index}");
             close(&name, &attended(state, &batch), &attended(&expected[&name], &batch));
         }
         let name = "seq_relationship_logits";
-        close(name, &model.nsp_logits(&batch).unwrap().data, &expected[name].data);
+        close(name, &block_on(model.nsp_logits(&batch)).unwrap().data, &expected[name].data);
         let everywhere: Vec<_> = (0..(batch.rows * batch.length) as u32).collect();
-        let logits = model.mlm_logits(&batch, &everywhere).unwrap();
+        let logits = block_on(model.mlm_logits(&batch, &everywhere)).unwrap();
         close("prediction_logits", &attended(&logits, &batch), &attended(&expected["prediction_logits"], &batch));
     }
 }
@@ -128,13 +129,13 @@ fn golden_models_give_the_stored_outputs_from_every_file() {
         let out = folder.path().join(number.to_string());
         let (config, weights) = converted(&source.join(from), &source.join("tiny_config.json"), act, &[], &out);
         let expected = &golden[act];
-        let model = Model::new(&config, &weights).unwrap();
-        let sequence = model.last_hidden_state(&inputs).unwrap();
+        let model = Model::new(Candle::default(), &config, &weights).unwrap();
+        let sequence = block_on(model.last_hidden_state(&inputs)).unwrap();
         let first: Vec<_> = (0..3).flat_map(|position| row(&sequence, 0, position)).copied().collect();
         close(from, &first, &numbers(&expected["sequence_output_row0"]));
-        let logits = model.mlm_logits(&inputs, &[0]).unwrap();
+        let logits = block_on(model.mlm_logits(&inputs, &[0])).unwrap();
         close(from, &logits.data, &numbers(&expected["prediction_logits_row0_pos0"]));
-        close(from, &model.nsp_logits(&inputs).unwrap().data, &numbers(&expected["seq_relationship_logits"]));
+        close(from, &block_on(model.nsp_logits(&inputs)).unwrap().data, &numbers(&expected["seq_relationship_logits"]));
     }
 }
 
@@ -147,7 +148,7 @@ fn a_model_from_elsewhere_without_prefix_and_heads_gives_the_stored_outputs() {
     let written = json(out.join("config.json"));
     assert_eq!(written["architectures"][0], "BertModel");
     let config = Config::from_json(&fs::read(out.join("config.json")).unwrap()).unwrap();
-    let model = Model::new(&config, &tensors(out.join("model.safetensors"))).unwrap();
+    let model = Model::new(Candle::default(), &config, &tensors(out.join("model.safetensors"))).unwrap();
     let input = json(source.join("expected-input.json"));
     let of = |key: &str| numbers(&input[key]);
     let rows = input["input_ids"].as_array().unwrap().len();
@@ -157,7 +158,7 @@ fn a_model_from_elsewhere_without_prefix_and_heads_gives_the_stored_outputs() {
     let batch =
         Batch { rows, length, input_ids, attention_mask: bytes("attention_mask"), token_type_ids: bytes("token_type_ids") };
     let expected = tensors(source.join("expected.safetensors"));
-    for (index, state) in model.hidden_states(&batch).unwrap().iter().enumerate() {
+    for (index, state) in block_on(model.hidden_states(&batch)).unwrap().iter().enumerate() {
         let name = format!("hidden_states_{index}");
         close(&name, &attended(state, &batch), &attended(&expected[&name], &batch));
     }

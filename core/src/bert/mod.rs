@@ -8,12 +8,13 @@ mod candle;
 mod clip;
 mod config;
 mod dropout;
+mod encoding;
 mod evaluation;
 mod extend;
 mod freeze;
 mod graph;
 mod initialize;
-#[cfg(feature = "candle")]
+mod load;
 mod model;
 pub mod parameters;
 mod philox;
@@ -30,12 +31,13 @@ pub use candle::Candle;
 pub use clip::{NormRule, clip_scale, square_sum};
 pub use config::{Activation, Config};
 pub use dropout::{DropoutKey, scale as dropout_scale, threshold as dropout_threshold};
+pub use encoding::Encoding;
 pub use evaluation::{EvaluationMetrics, EvaluationSums};
 pub use extend::{NewRow, extend};
 pub use freeze::Freeze;
 pub use graph::{Graph, PretrainingLosses, Targets};
 pub use initialize::{initialize, initialize_missing};
-#[cfg(feature = "candle")]
+pub use load::{Load, lay_down};
 pub use model::Model;
 #[doc(inline)]
 pub use parameters::{Heads, Parameter, Part, parameters};

@@ -57,6 +57,12 @@ impl Parameter {
         self.shape.iter().product()
     }
 
+    /// Whether it multiplies something: weights of linear layers, and the word table, which scores are made with. The other tables are
+    /// only added.
+    pub fn is_matrix(&self) -> bool {
+        self.shape.len() == 2 && !self.name.contains("position_embeddings") && !self.name.contains("token_type_embeddings")
+    }
+
     /// Number of the layer that it belongs to, if it belongs to one.
     pub fn layer(&self) -> Option<usize> {
         self.name.strip_prefix("bert.encoder.layer.")?.split('.').next()?.parse().ok()

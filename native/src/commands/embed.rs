@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use clinicalbert_core::bert::Model;
+use clinicalbert_core::bert::{Backend, Candle, Model};
 use clinicalbert_core::tasks::pooling::Pooling;
 use serde_json::json;
 
@@ -136,7 +136,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
 }
 
 /// What makes vectors, and the model in a line.
-fn embedder(arguments: &Arguments) -> Result<(Embedder, String)> {
+fn embedder(arguments: &Arguments) -> Result<(Embedder<Candle>, String)> {
     let folder = ModelFolder::read(&arguments.model)?;
     let description = folder.describe();
     let layers = folder.config.num_hidden_layers;
@@ -146,7 +146,7 @@ fn embedder(arguments: &Arguments) -> Result<(Embedder, String)> {
     };
     let window = arguments.max_seq_length.unwrap_or(folder.config.max_position_embeddings);
     let embedder = Embedder {
-        model: Model::new(&folder.config, &folder.loaded.tensors)?,
+        model: Model::new(Candle::default(), &folder.config, &folder.loaded.tensors)?,
         tokenizer: folder.tokenizer,
         pooling: match arguments.pooling {
             PoolingName::Mean => Pooling::Mean,
@@ -166,7 +166,7 @@ fn embedder(arguments: &Arguments) -> Result<(Embedder, String)> {
 
 /// Hands every text's vector to `take`, in order; tells how many texts were cut into windows.
 fn each(
-    embedder: &Embedder,
+    embedder: &Embedder<impl Backend>,
     texts: impl Iterator<Item = Result<Text>>,
     mut take: impl FnMut(Text, Embedding) -> Result<()>,
 ) -> Result<u64> {
@@ -183,7 +183,11 @@ fn each(
     Ok(long)
 }
 
-fn write_jsonl(embedder: &Embedder, texts: impl Iterator<Item = Result<Text>>, out: &mut impl Write) -> Result<u64> {
+fn write_jsonl(
+    embedder: &Embedder<impl Backend>,
+    texts: impl Iterator<Item = Result<Text>>,
+    out: &mut impl Write,
+) -> Result<u64> {
     each(embedder, texts, |text, Embedding { vector, tokens, windows }| {
         // Serialized apart: through a JSON value, single precision would be printed with the digits of double.
         let vector = serde_json::to_string(&vector)?;
@@ -192,7 +196,7 @@ fn write_jsonl(embedder: &Embedder, texts: impl Iterator<Item = Result<Text>>, o
     })
 }
 
-fn write_npy(embedder: &Embedder, texts: impl Iterator<Item = Result<Text>>, out: &Path) -> Result<u64> {
+fn write_npy(embedder: &Embedder<impl Backend>, texts: impl Iterator<Item = Result<Text>>, out: &Path) -> Result<u64> {
     let mut ids = String::new();
     let mut long = 0;
     write_file(out, |file| {

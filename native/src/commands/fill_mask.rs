@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use clinicalbert_core::bert::{Model, Part};
+use clinicalbert_core::bert::{Candle, Model, Part};
 use serde_json::Value;
 
 use super::Answer;
@@ -39,13 +39,13 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     ensure!(arguments.top_k > 0, "--top-k must be at least 1");
     let folder = ModelFolder::read(&arguments.model)?;
     folder.require(Part::MlmHead, "fill-mask")?;
-    let model = Model::new(&folder.config, &folder.loaded.tensors)?;
+    let model = Model::new(Candle::default(), &folder.config, &folder.loaded.tensors)?;
     let mut answers = Vec::new();
     let mut out = std::io::stdout().lock();
     for text in texts {
         let text = text?;
         let place = || format!("text {}", text.id);
-        let masked = Masked::new(&text.text, &folder.tokenizer, &model).with_context(place)?;
+        let masked = Masked::new(&text.text, &folder.tokenizer, model.config()).with_context(place)?;
         if arguments.jointly {
             let fillings = masked.fill_jointly(&model, arguments.top_k).with_context(place)?;
             if common.json {

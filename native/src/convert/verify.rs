@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use clinicalbert_core::bert::{Batch, Config, Model, Part};
+use clinicalbert_core::bert::{Batch, Candle, Config, Model, Part};
 use clinicalbert_core::weights::{HostTensor, Tensors};
+use pollster::block_on;
 use serde::Serialize;
 
 use crate::model_folder::ModelFolder;
@@ -66,17 +67,17 @@ fn probe(config: &Config) -> Result<Batch> {
 }
 
 fn outputs(config: &Config, tensors: &Tensors, batch: &Batch) -> Result<Vec<(String, Vec<f32>)>> {
-    let model = Model::new(config, tensors)?;
+    let model = Model::new(Candle::default(), config, tensors)?;
     let mut outputs = Vec::new();
-    for (layer, state) in model.hidden_states(batch)?.iter().enumerate() {
+    for (layer, state) in block_on(model.hidden_states(batch))?.iter().enumerate() {
         outputs.push((format!("hidden state {layer}"), at_tokens(state, batch)));
     }
     let tokens: Vec<u32> = (0..).zip(&batch.attention_mask).filter(|(_, mask)| **mask == 1).map(|(at, _)| at).collect();
     if model.heads().include(Part::MlmHead) {
-        outputs.push(("MLM scores".into(), model.mlm_logits(batch, &tokens)?.data));
+        outputs.push(("MLM scores".into(), block_on(model.mlm_logits(batch, &tokens))?.data));
     }
     if model.heads().include(Part::NspHead) && model.heads().include(Part::Pooler) {
-        outputs.push(("NSP scores".into(), model.nsp_logits(batch)?.data));
+        outputs.push(("NSP scores".into(), block_on(model.nsp_logits(batch))?.data));
     }
     Ok(outputs)
 }

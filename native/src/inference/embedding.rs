@@ -2,15 +2,16 @@
 
 use anyhow::{Result, ensure};
 use clinicalbert_core::{
-    bert::{Batch, Config, Model},
+    bert::{Backend, Batch, Config, Model},
     tasks::pooling::{Pooling, pool},
     tokenizer::WordPiece,
 };
+use pollster::block_on;
 
 /// How texts become vectors.
-pub struct Embedder {
+pub struct Embedder<B: Backend> {
     /// The model.
-    pub model: Model,
+    pub model: Model<B>,
     /// Its tokenizer.
     pub tokenizer: WordPiece,
     /// How token vectors become one.
@@ -44,7 +45,7 @@ struct Window {
     ids: Vec<u32>,
 }
 
-impl Embedder {
+impl<B: Backend> Embedder<B> {
     /// Checks that the settings fit the model.
     ///
     /// # Errors
@@ -96,7 +97,7 @@ impl Embedder {
         Ok(embeddings)
     }
 
-    fn windows<'a>(&self, ids: &'a [u32]) -> impl Iterator<Item = Vec<u32>> + use<'a> {
+    fn windows<'a>(&self, ids: &'a [u32]) -> impl Iterator<Item = Vec<u32>> + use<'a, B> {
         let special = self.tokenizer.special();
         let (capacity, step) = (self.window - 2, self.window - 2 - self.overlap);
         // A further window starts only where the one before did not reach the end.
@@ -113,9 +114,9 @@ impl Embedder {
         let batch = Batch::from_rows(rows)?;
         let last = self.layer == self.model.config().num_hidden_layers;
         let states = match self.pooling {
-            Pooling::Mean | Pooling::Cls | Pooling::Max if last => vec![self.model.last_hidden_state(&batch)?],
+            Pooling::Mean | Pooling::Cls | Pooling::Max if last => vec![block_on(self.model.last_hidden_state(&batch))?],
             _ => {
-                let mut states = self.model.hidden_states(&batch)?;
+                let mut states = block_on(self.model.hidden_states(&batch))?;
                 states.truncate(self.layer + 1);
                 states
             }
@@ -151,12 +152,15 @@ fn normalize(vector: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use clinicalbert_core::{bert::initialize, tokenizer::Case};
+    use clinicalbert_core::{
+        bert::{Candle, initialize},
+        tokenizer::Case,
+    };
 
     use super::*;
 
     /// Positions from 0 are equal, so that a window's vector does not depend on where it lies.
-    fn embedder(pooling: Pooling, window: usize, overlap: usize) -> Embedder {
+    fn embedder(pooling: Pooling, window: usize, overlap: usize) -> Embedder<Candle> {
         let config = Config {
             vocab_size: 9,
             hidden_size: 8,
@@ -167,7 +171,7 @@ mod tests {
             initializer_range: 0.5,
             ..Config::default()
         };
-        let model = Model::new(&config, &initialize(&config, 3)).unwrap();
+        let model = Model::new(Candle::default(), &config, &initialize(&config, 3)).unwrap();
         let tokenizer = WordPiece::from_vocab("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\nd\n", Case::Cased).unwrap();
         Embedder { model, tokenizer, pooling, layer: 2, window, overlap, batch_size: 2, normalize: false }
     }
@@ -219,7 +223,7 @@ mod tests {
 
     #[test]
     fn settings_beyond_the_model_are_named() {
-        let error = |embedder: Embedder| embedder.check().unwrap_err().to_string();
+        let error = |embedder: Embedder<Candle>| embedder.check().unwrap_err().to_string();
         assert!(error(embedder(Pooling::Mean, 33, 0)).contains("at most 32"));
         assert!(error(embedder(Pooling::Mean, 6, 4)).contains("--overlap 4"));
         assert!(error(Embedder { layer: 3, ..embedder(Pooling::Mean, 6, 0) }).contains("has 2 layers"));

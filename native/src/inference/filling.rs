@@ -1,7 +1,13 @@
 //! What a model expects in place of `[MASK]`, in the shape of Hugging Face's fill-mask results.
 
 use anyhow::{Result, ensure};
-use clinicalbert_core::{bert::Model, tasks::fill_mask::MaskedText, text::Span, tokenizer::WordPiece};
+use clinicalbert_core::{
+    bert::{Backend, Config, Model},
+    tasks::fill_mask::MaskedText,
+    text::Span,
+    tokenizer::WordPiece,
+};
+use pollster::block_on;
 use serde::Serialize;
 
 /// A token for a mask, with the keys of Hugging Face's `fill-mask`.
@@ -44,14 +50,14 @@ impl<'a> Masked<'a> {
     ///
     /// # Errors
     /// It has no `[MASK]`, or is longer than the model allows.
-    pub fn new(text: &'a str, tokenizer: &'a WordPiece, model: &Model) -> Result<Self> {
+    pub fn new(text: &'a str, tokenizer: &'a WordPiece, config: &Config) -> Result<Self> {
         let special = tokenizer.special();
         let pieces = tokenizer.pieces_with_special(text)?;
         let masks: Vec<Span> = pieces.iter().filter(|piece| piece.id == special.mask).map(|piece| piece.span).collect();
         ensure!(!masks.is_empty(), "no [MASK] in it: write [MASK] where the model is to fill in a word");
         let inside = pieces.iter().map(|piece| piece.id);
         let ids: Vec<u32> = std::iter::once(special.classify).chain(inside).chain([special.separator]).collect();
-        let most = model.config().max_position_embeddings;
+        let most = config.max_position_embeddings;
         ensure!(ids.len() <= most, "it has {} tokens, the model allows {most}: keep only what is near the [MASK]", ids.len());
         Ok(Self { text, tokenizer, types: vec![0; ids.len()], ids, masks })
     }
@@ -60,8 +66,8 @@ impl<'a> Masked<'a> {
     ///
     /// # Errors
     /// The tensor library fails.
-    pub fn fill(&self, model: &Model, top_k: usize) -> Result<Vec<Vec<Filled>>> {
-        let found = self.core().fill_independently(model, top_k)?;
+    pub fn fill(&self, model: &Model<impl Backend>, top_k: usize) -> Result<Vec<Vec<Filled>>> {
+        let found = block_on(self.core().fill_independently(model, top_k))?;
         let mask = |(candidates, span): (Vec<_>, &Span)| {
             let fill = |candidate: clinicalbert_core::tasks::fill_mask::Candidate| {
                 let token_str = self.token(candidate.id);
@@ -77,14 +83,14 @@ impl<'a> Masked<'a> {
     ///
     /// # Errors
     /// The tensor library fails.
-    pub fn fill_jointly(&self, model: &Model, top_k: usize) -> Result<Vec<FilledJointly>> {
+    pub fn fill_jointly(&self, model: &Model<impl Backend>, top_k: usize) -> Result<Vec<FilledJointly>> {
         let fill = |filling: clinicalbert_core::tasks::fill_mask::Filling| {
             let token_strs: Vec<String> = filling.ids.iter().map(|id| self.token(*id)).collect();
             let parts: Vec<(Span, &str)> = self.masks.iter().copied().zip(token_strs.iter().map(String::as_str)).collect();
             let sequence = self.with(&parts);
             FilledJointly { score: filling.score, tokens: filling.ids, sequence, token_strs }
         };
-        Ok(self.core().fill_jointly(model, top_k)?.into_iter().map(fill).collect())
+        Ok(block_on(self.core().fill_jointly(model, top_k))?.into_iter().map(fill).collect())
     }
 
     fn core(&self) -> MaskedText<'_> {
@@ -118,13 +124,13 @@ impl<'a> Masked<'a> {
 #[cfg(test)]
 mod tests {
     use clinicalbert_core::{
-        bert::{Config, initialize},
+        bert::{Candle, Config, initialize},
         tokenizer::Case,
     };
 
     use super::*;
 
-    fn model() -> (Model, WordPiece) {
+    fn model() -> (Model<Candle>, WordPiece) {
         let config = Config {
             vocab_size: 8,
             hidden_size: 4,
@@ -136,13 +142,13 @@ mod tests {
             ..Config::default()
         };
         let tokenizer = WordPiece::from_vocab("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nfever\n##ish\ncough\n", Case::Cased).unwrap();
-        (Model::new(&config, &initialize(&config, 1)).unwrap(), tokenizer)
+        (Model::new(Candle::default(), &config, &initialize(&config, 1)).unwrap(), tokenizer)
     }
 
     #[test]
     fn every_mask_gets_its_tokens_and_the_text_keeps_its_spacing() {
         let (model, tokenizer) = model();
-        let masked = Masked::new("fever  [MASK], [MASK]", &tokenizer, &model).unwrap();
+        let masked = Masked::new("fever  [MASK], [MASK]", &tokenizer, model.config()).unwrap();
         let filled = masked.fill(&model, 8).unwrap();
         assert_eq!((filled.len(), filled[0].len()), (2, 8));
         let of = |mask: usize, token: u32| filled[mask].iter().find(|filled| filled.token == token).unwrap().sequence.clone();
@@ -157,7 +163,7 @@ mod tests {
     #[test]
     fn texts_that_cannot_be_filled_say_why() {
         let (model, tokenizer) = model();
-        let error = |text: &str| Masked::new(text, &tokenizer, &model).err().unwrap().to_string();
+        let error = |text: &str| Masked::new(text, &tokenizer, model.config()).err().unwrap().to_string();
         assert!(error("fever").contains("no [MASK]"));
         assert!(error("[MASK] cough cough cough cough cough cough").contains("has 9 tokens, the model allows 8"));
     }

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use anyhow::Result;
 use clinicalbert_core::{
-    bert::{Batch, Model, Part},
+    bert::{Backend, Batch, Model, Part},
     tokenizer::WordPiece,
     weights::{HostTensor, Tensors, safetensors},
 };
+
+use pollster::block_on;
 
 use crate::whole_file;
 
@@ -17,7 +19,12 @@ use crate::whole_file;
 ///
 /// # Errors
 /// A text that is longer than the model allows; the disk refused.
-pub fn write<'a>(out: &Path, model: &Model, tokenizer: &WordPiece, texts: impl Iterator<Item = &'a str>) -> Result<()> {
+pub fn write<'a>(
+    out: &Path,
+    model: &Model<impl Backend>,
+    tokenizer: &WordPiece,
+    texts: impl Iterator<Item = &'a str>,
+) -> Result<()> {
     let special = tokenizer.special();
     let mut tensors = Tensors::new();
     for (number, text) in texts.enumerate() {
@@ -36,14 +43,14 @@ pub fn write<'a>(out: &Path, model: &Model, tokenizer: &WordPiece, texts: impl I
             tensors.insert(format!("{number}.{name}"), HostTensor { shape, data: tensor.data });
         };
         keep("ids".into(), HostTensor { shape: vec![ids.len()], data: ids.iter().map(|id| *id as f32).collect() });
-        for (layer, state) in model.hidden_states(&batch)?.into_iter().enumerate() {
+        for (layer, state) in block_on(model.hidden_states(&batch))?.into_iter().enumerate() {
             keep(format!("hidden.{layer}"), state);
         }
         if model.heads().include(Part::MlmHead) {
-            keep("mlm".into(), model.mlm_logits(&batch, &(0..ids.len() as u32).collect::<Vec<_>>())?);
+            keep("mlm".into(), block_on(model.mlm_logits(&batch, &(0..ids.len() as u32).collect::<Vec<_>>()))?);
         }
         if model.heads().include(Part::NspHead) {
-            keep("nsp".into(), model.nsp_logits(&batch)?);
+            keep("nsp".into(), block_on(model.nsp_logits(&batch))?);
         }
     }
     whole_file::write_file(out, |file| Ok(safetensors::write(&tensors, &BTreeMap::new(), file)?))

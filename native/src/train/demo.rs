@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clinicalbert_core::bert::{EvaluationMetrics, Model};
+use clinicalbert_core::bert::{Candle, EvaluationMetrics, Model};
 use serde_json::json;
 
 use super::preparation::prepare_notes;
@@ -105,10 +105,10 @@ fn report(model: &Path, evaluations: Option<(EvaluationMetrics, EvaluationMetric
         let _ = writeln!(text, "MLM loss fell by {:.0} %", 100.0 * (1.0 - after.masked_lm_loss / before.masked_lm_loss));
     }
     let folder = ModelFolder::read(model)?;
-    let loaded = Model::new(&folder.config, &folder.loaded.tensors)?;
+    let loaded = Model::new(Candle::default(), &folder.config, &folder.loaded.tensors)?;
     for sentence in SENTENCES {
         let _ = writeln!(text, "\n{sentence}");
-        for filled in Masked::new(sentence, &folder.tokenizer, &loaded)?.fill(&loaded, 3)?.iter().flatten() {
+        for filled in Masked::new(sentence, &folder.tokenizer, loaded.config())?.fill(&loaded, 3)?.iter().flatten() {
             let _ = writeln!(text, "{:8.3}  {}", filled.score, filled.token_str);
         }
     }

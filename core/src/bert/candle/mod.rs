@@ -9,6 +9,7 @@ mod attention;
 mod embed;
 mod host;
 mod linear;
+mod load;
 mod loss;
 mod math;
 mod norm;
