@@ -26,7 +26,7 @@ mod weights;
 mod wgpu;
 
 #[cfg(feature = "wgpu")]
-pub use self::wgpu::{Options as WgpuOptions, Wgpu};
+pub use self::wgpu::{Options as WgpuOptions, Verdict as WgpuVerdict, Wgpu};
 pub use adam::{Slices, UpdateSettings};
 pub use backend::{Backend, Dropout, Embeddings, Inputs, Linear, Loss, Nonlinearity, Norm};
 pub use batch::{Batch, MLM_DIVISOR_EPSILON, MaskedSlots, loss_divisors};

@@ -19,12 +19,13 @@ mod operations;
 mod parity;
 mod read;
 mod recorder;
+mod self_test;
 mod tensor;
 
 use std::sync::Arc;
 
-pub use self::gpu::Options;
 use self::{gpu::Gpu, memory::lock};
+pub use self::{gpu::Options, self_test::Verdict};
 #[cfg(doc)]
 use crate::Error;
 use crate::Result;
