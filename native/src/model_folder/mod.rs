@@ -56,9 +56,10 @@ impl ModelFolder {
         let found = Found::at(path)?;
         let folder = found.folder();
         let config = config.map_or_else(|| config_in(&folder), read_config_file)?;
-        let loaded = found.open(|file| Ok(load(file, Some(&config))?))?;
         let tokenizer = vocab.map_or_else(|| read_tokenizer(&folder), read_vocabulary)?;
         check_vocabulary(&tokenizer, &config, vocab.unwrap_or(&folder))?;
+        // Last, because the small files are quickly found wrong.
+        let loaded = found.open(|file| Ok(load(file, Some(&config))?))?;
         Ok(Self { path: folder, config, found, loaded, tokenizer })
     }
 
