@@ -71,6 +71,29 @@ pub enum Error {
     /// The tensor library underneath failed.
     #[error("tensor operation: {0}")]
     Backend(String),
+    /// There is no GPU that can be used.
+    #[error("no usable GPU: {0}")]
+    NoGpu(String),
+    /// A machine allows less than a model or a batch needs.
+    #[error("{what} needs {needed}, but this GPU's {limit} is {allowed}: {fix}")]
+    Limit {
+        /// What is too large.
+        what: String,
+        /// WebGPU's name of the limit, or what the kernels can do.
+        limit: &'static str,
+        /// What would be needed, in the limit's unit.
+        needed: u64,
+        /// What there is.
+        allowed: u64,
+        /// What to do about it.
+        fix: &'static str,
+    },
+    /// The GPU has no memory left.
+    #[error("out of GPU memory: {0}; use a smaller batch, a shorter text, or weights of fewer bits")]
+    OutOfMemory(String),
+    /// The GPU is gone (its driver was reset or updated, the computer slept): everything on it is lost, load the model again.
+    #[error("the GPU was lost: {0}; load the model again")]
+    DeviceLost(String),
 }
 
 /// What is wrong with a file that a manifest names.

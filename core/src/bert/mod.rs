@@ -22,7 +22,11 @@ mod schedule;
 #[cfg(feature = "candle")]
 mod trainer;
 mod weights;
+#[cfg(feature = "wgpu")]
+mod wgpu;
 
+#[cfg(feature = "wgpu")]
+pub use self::wgpu::{Options as WgpuOptions, Wgpu};
 pub use adam::{Slices, UpdateSettings};
 pub use backend::{Backend, Dropout, Embeddings, Inputs, Linear, Loss, Nonlinearity, Norm};
 pub use batch::{Batch, MLM_DIVISOR_EPSILON, MaskedSlots, loss_divisors};
