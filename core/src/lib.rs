@@ -39,4 +39,4 @@ pub mod text;
 pub mod tokenizer;
 pub mod weights;
 
-pub use error::{Error, Result};
+pub use error::{Error, FileFault, Result};

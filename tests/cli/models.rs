@@ -70,7 +70,7 @@ fn fill_mask_answers_in_the_shape_of_hugging_face() {
     let jointly = json(folder.path(), &[&base[..], &["--jointly", "--text", "[MASK] [MASK]", "--top-k", "2"]].concat());
     assert_eq!(jointly[0]["tokens"].as_array().unwrap().len(), 2);
     let told = error(folder.path(), &["fill-mask", "--model", "run/model", "lines.txt", "--text", "secret words"]);
-    assert!(told.contains("text 1: no [MASK] in it") && !told.contains("secret"), "{told}");
+    assert!(told.contains("text 1: no [MASK] in the text") && !told.contains("secret"), "{told}");
     let long = "a ".repeat(40) + "[MASK]";
     assert!(
         error(folder.path(), &["fill-mask", "--model", "run/model", "--text", &long])

@@ -48,12 +48,12 @@ impl Loaded {
 pub fn load(file: &dyn WeightsFile, config: Option<&Config>) -> Result<Loaded> {
     let plan = Plan::new(&file.list(), config)?;
     plan.require(Part::Encoder)?;
+    // All values are looked at before any is kept: a damaged file then costs the memory of one tensor, not of the model.
+    check(file, &plan)?;
     let mut tensors = Tensors::new();
     for Used { in_file, parameter, transposed } in &plan.used {
-        tensors.insert(parameter.clone(), read(file, in_file, *transposed)?);
-    }
-    for (copy, parameter) in &plan.tied {
-        check_tied(file, copy, parameter, tensors.get(parameter))?;
+        let tensor = file.read(in_file)?;
+        tensors.insert(parameter.clone(), if *transposed { tensor.transposed() } else { tensor });
     }
     Ok(Loaded { tensors, plan })
 }
@@ -106,4 +106,47 @@ fn read(file: &dyn WeightsFile, name: &str, transposed: bool) -> Result<HostTens
         return Err(tensor_error(name, format!("expected finite values, value {index} is {value}; the file is damaged")));
     }
     Ok(if transposed { tensor.transposed() } else { tensor })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::bert::initialize;
+    use crate::weights::{Dtype, Listing};
+
+    /// A file that counts how often it is read.
+    struct Counted(Tensors, Cell<usize>);
+
+    impl WeightsFile for Counted {
+        fn list(&self) -> Vec<Listing> {
+            let listing = |(name, tensor): (&String, &HostTensor)| Listing {
+                name: name.clone(),
+                dtype: Dtype::F32,
+                shape: tensor.shape.clone(),
+            };
+            self.0.iter().map(listing).collect()
+        }
+
+        fn read(&self, name: &str) -> Result<HostTensor> {
+            self.1.set(self.1.get() + 1);
+            Ok(self.0[name].clone())
+        }
+    }
+
+    /// The first pass keeps nothing, so a damaged file costs little memory.
+    #[test]
+    fn a_bad_value_in_the_last_tensor_is_found_before_any_is_kept() {
+        let config = Config { vocab_size: 7, hidden_size: 8, num_hidden_layers: 1, intermediate_size: 4, ..Config::default() };
+        let mut tensors = initialize(&config, 1);
+        let count = tensors.len();
+        let good = Counted(tensors.clone(), Cell::default());
+        assert_eq!((load(&good, Some(&config)).unwrap().tensors, good.1.get()), (tensors.clone(), 2 * count));
+        tensors.get_mut("cls.seq_relationship.weight").unwrap().data[15] = f32::INFINITY;
+        let bad = Counted(tensors, Cell::default());
+        let message = load(&bad, Some(&config)).unwrap_err().to_string();
+        assert!(message.contains("cls.seq_relationship.weight") && message.contains("value 15 is inf"), "{message}");
+        assert!(bad.1.get() <= count);
+    }
 }

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use clinicalbert_core::bert::{Candle, Model, Part};
+use clinicalbert_core::tasks::masked_text::Masked;
+use pollster::block_on;
 use serde_json::Value;
 
 use super::Answer;
 use crate::cli::Common;
-use crate::inference::filling::Masked;
 use crate::inference::texts::TextsInput;
 use crate::model_folder::ModelFolder;
 
@@ -47,7 +48,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         let place = || format!("text {}", text.id);
         let masked = Masked::new(&text.text, &folder.tokenizer, model.config()).with_context(place)?;
         if arguments.jointly {
-            let fillings = masked.fill_jointly(&model, arguments.top_k).with_context(place)?;
+            let fillings = block_on(masked.fill_jointly(&model, arguments.top_k)).with_context(place)?;
             if common.json {
                 answers.push(serde_json::to_value(&fillings)?);
                 continue;
@@ -56,7 +57,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
                 writeln!(out, "{:8.4}  {:<24}  {}", filling.score, filling.token_strs.join(" "), filling.sequence)?;
             }
         } else {
-            let masks = masked.fill(&model, arguments.top_k).with_context(place)?;
+            let masks = block_on(masked.fill(&model, arguments.top_k)).with_context(place)?;
             if common.json {
                 answers.push(hugging_face_shape(serde_json::to_value(&masks)?));
                 continue;

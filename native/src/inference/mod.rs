@@ -1,7 +1,5 @@
 //! Using a model: texts in, vectors or fillings out.
 
-pub mod embedding;
-pub mod filling;
 pub mod npy;
 pub mod states;
 pub mod texts;
