@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use clinicalbert_core::bert::{Backend, Candle, Model};
+use clinicalbert_core::bert::{Backend, Candle, Load, Model};
 use clinicalbert_core::tasks::embedding::{Embedder, Embedding};
 use clinicalbert_core::tasks::pooling::Pooling;
 use clinicalbert_core::tokenizer::WordPiece;
@@ -15,9 +15,10 @@ use serde_json::json;
 
 use super::Answer;
 use crate::cli::{Common, NotesInput};
-use crate::inference::npy::Npy;
-use crate::inference::states;
+#[cfg(feature = "wgpu")]
+use crate::inference::device::open_gpu;
 use crate::inference::texts::{Text, TextsInput, from_notes};
+use crate::inference::{device::Device, npy::Npy, states};
 use crate::model_folder::ModelFolder;
 use crate::whole_file::write_file;
 
@@ -58,6 +59,9 @@ pub struct Arguments {
     /// Windows of a forward pass
     #[arg(long, value_name = "N", default_value_t = 32)]
     batch_size: usize,
+    /// What computes
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    device: Device,
     /// Write ids, all hidden states and all scores of the texts to this safetensors file instead
     #[arg(long, value_name = "FILE", hide = true)]
     states: Option<PathBuf>,
@@ -86,6 +90,14 @@ enum Format {
 /// # Errors
 /// No text, a model that cannot be read, settings beyond the model, a disk that refuses.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
+    match arguments.device {
+        Device::Cpu => run_on(arguments, common, || Ok(Candle::default())),
+        #[cfg(feature = "wgpu")]
+        Device::Wgpu => run_on(arguments, common, open_gpu),
+    }
+}
+
+fn run_on<B: Load>(arguments: &Arguments, common: &Common, open: impl FnOnce() -> Result<B>) -> Result<Answer> {
     ensure!(
         arguments.texts.is_empty() || arguments.notes.notes.is_empty(),
         "texts and --notes exclude each other: run the command once for each"
@@ -99,7 +111,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         true => arguments.texts.read()?,
         false => Box::new(from_notes(&arguments.notes, &mut skipped)?),
     };
-    let (vectors, description) = vectors(arguments)?;
+    let (vectors, description) = vectors(arguments, open)?;
     if let Some(out) = &arguments.states {
         let texts = texts.collect::<Result<Vec<_>>>()?;
         states::write(out, &vectors.model, &vectors.tokenizer, texts.iter().map(|text| text.text.as_str()))?;
@@ -145,7 +157,7 @@ struct Vectors<B: Backend> {
 }
 
 /// What makes vectors, and the model in a line.
-fn vectors(arguments: &Arguments) -> Result<(Vectors<Candle>, String)> {
+fn vectors<B: Load>(arguments: &Arguments, open: impl FnOnce() -> Result<B>) -> Result<(Vectors<B>, String)> {
     let folder = ModelFolder::read(&arguments.model)?;
     let description = folder.describe();
     let layers = folder.config.num_hidden_layers;
@@ -168,7 +180,7 @@ fn vectors(arguments: &Arguments) -> Result<(Vectors<Candle>, String)> {
         normalize: arguments.normalize,
     };
     embedder.check(&folder.config)?;
-    let model = Model::new(Candle::default(), &folder.config, &folder.loaded.tensors)?;
+    let model = Model::new(open()?, &folder.config, &folder.loaded.tensors)?;
     Ok((Vectors { model, tokenizer: folder.tokenizer, embedder }, description))
 }
 

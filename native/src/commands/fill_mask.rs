@@ -5,14 +5,16 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use clinicalbert_core::bert::{Candle, Model, Part};
+use clinicalbert_core::bert::{Candle, Load, Model, Part};
 use clinicalbert_core::tasks::masked_text::Masked;
 use pollster::block_on;
 use serde_json::Value;
 
 use super::Answer;
 use crate::cli::Common;
-use crate::inference::texts::TextsInput;
+#[cfg(feature = "wgpu")]
+use crate::inference::device::open_gpu;
+use crate::inference::{device::Device, texts::TextsInput};
 use crate::model_folder::ModelFolder;
 
 /// Flags.
@@ -29,6 +31,9 @@ pub struct Arguments {
     /// Fill several masks together, from left to right, each given those before it
     #[arg(long)]
     jointly: bool,
+    /// What computes
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    device: Device,
 }
 
 /// Runs the command.
@@ -36,11 +41,19 @@ pub struct Arguments {
 /// # Errors
 /// A model without an MLM head, or a text without `[MASK]` or too long.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
+    match arguments.device {
+        Device::Cpu => run_on(arguments, common, || Ok(Candle::default())),
+        #[cfg(feature = "wgpu")]
+        Device::Wgpu => run_on(arguments, common, open_gpu),
+    }
+}
+
+fn run_on<B: Load>(arguments: &Arguments, common: &Common, open: impl FnOnce() -> Result<B>) -> Result<Answer> {
     let texts = arguments.texts.read()?;
     ensure!(arguments.top_k > 0, "--top-k must be at least 1");
     let folder = ModelFolder::read(&arguments.model)?;
     folder.require(Part::MlmHead, "fill-mask")?;
-    let model = Model::new(Candle::default(), &folder.config, &folder.loaded.tensors)?;
+    let model = Model::new(open()?, &folder.config, &folder.loaded.tensors)?;
     let mut answers = Vec::new();
     let mut out = std::io::stdout().lock();
     for text in texts {
