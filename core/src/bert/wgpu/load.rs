@@ -3,15 +3,13 @@
 use super::{
     Wgpu,
     gpu::Gpu,
+    memory::lock,
     tensor::{Part, Tensor},
 };
 use crate::{
     Error, Result,
     bert::{Encoding, Load, Parameter, fused_shape},
 };
-
-/// What the host writes is copied, and the copies are kept until the next submission: after so many bytes there is one.
-const SUBMIT_AFTER: u64 = 16 << 20;
 
 /// A weight of which some rows are there.
 #[derive(Debug)]
@@ -56,7 +54,7 @@ impl Load for Wgpu {
             if (start..end).contains(written) {
                 let room = usize::try_from(end - *written).unwrap_or(usize::MAX);
                 let (now, later) = left.split_at(room.min(left.len()));
-                self.0.write(part, *written - start, now, *written)?;
+                self.0.write(part, *written - start, now)?;
                 *written += now.len() as u64;
                 left = later;
             }
@@ -101,18 +99,18 @@ impl Gpu {
         (0..rows).step_by(most).map(part).collect()
     }
 
-    /// Writes a part's bytes from `at`; `before` bytes of the weight came before.
-    fn write(&self, part: &Part, at: u64, bytes: &[u8], before: u64) -> Result<()> {
+    /// Writes a part's bytes from `at`.
+    fn write(&self, part: &Part, at: u64, bytes: &[u8]) -> Result<()> {
         if !bytes.len().is_multiple_of(4) {
             return Err(Error::Backend(format!("expected whole rows of a weight, found {} bytes", bytes.len())));
         }
         self.queue.write_buffer(part.storage.buffer(), at, bytes);
-        if before / SUBMIT_AFTER != (before + bytes.len() as u64) / SUBMIT_AFTER {
+        if lock(&self.memory).wrote(bytes.len() as u64) {
             self.queue.submit([]);
-            // Natively this frees the copies of what has arrived.
-            let polled = self.device.poll(wgpu::PollType::Poll);
+            // Natively the copies are freed when somebody looks whether they have arrived; a browser does so by itself.
+            let waited = self.device.poll(wgpu::PollType::wait_indefinitely());
             self.check()?;
-            polled.map_err(|error| Error::Backend(error.to_string()))?;
+            waited.map_err(|error| Error::Backend(error.to_string()))?;
         }
         Ok(())
     }

@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Batches after which a buffer that nobody used is given back to the GPU.
 const IDLE_BATCHES: u64 = 2;
 
+/// What the host writes is copied, and the copies are kept until the next submission: after so many bytes of weights there is one.
+const SUBMIT_AFTER: u64 = 16 << 20;
+
 /// A buffer in use.
 #[derive(Debug)]
 pub struct Storage {
@@ -74,6 +77,8 @@ pub struct Memory {
     gone: Vec<u64>,
     made: u64,
     bytes: u64,
+    /// Written since the last submission for it.
+    written: u64,
     submissions: u64,
     batches: u64,
     /// Whether commands are recorded and not submitted.
@@ -120,6 +125,16 @@ impl Memory {
     /// Bytes of all buffers, those in the pool included.
     pub const fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The host wrote a part of a weight. Tells whether it is time for a submission.
+    pub const fn wrote(&mut self, bytes: u64) -> bool {
+        self.written += bytes;
+        let due = self.written >= SUBMIT_AFTER;
+        if due {
+            self.written = 0;
+        }
+        due
     }
 
     /// Commands were recorded.
