@@ -181,7 +181,8 @@ fn normalize(vector: &mut [f32]) {
     }
 }
 
-#[cfg(all(test, feature = "candle"))]
+#[cfg(test)]
+#[cfg(feature = "candle")]
 mod tests {
     use pollster::block_on;
 

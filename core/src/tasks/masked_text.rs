@@ -128,7 +128,8 @@ impl<'a> Masked<'a> {
     }
 }
 
-#[cfg(all(test, feature = "candle"))]
+#[cfg(test)]
+#[cfg(feature = "candle")]
 mod tests {
     use pollster::block_on;
 

@@ -15,7 +15,8 @@ mod kernel;
 mod load;
 mod memory;
 mod operations;
-#[cfg(all(test, feature = "candle"))]
+#[cfg(test)]
+#[cfg(feature = "candle")]
 mod parity;
 mod read;
 mod recorder;

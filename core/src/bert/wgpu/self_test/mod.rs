@@ -115,7 +115,8 @@ async fn answers<B: Load>(backend: &B, encoding: Encoding) -> Result<Vec<f32>> {
     Ok(answers)
 }
 
-#[cfg(all(test, feature = "candle"))]
+#[cfg(test)]
+#[cfg(feature = "candle")]
 mod tests {
     use pollster::block_on;
 
