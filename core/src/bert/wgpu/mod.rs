@@ -9,6 +9,11 @@
 //! What goes wrong on a GPU is reported some time later (`faults`); it becomes the error of the next call. After [`Error::DeviceLost`]
 //! nothing on it can be used any more: drop the model and load it on a new [`Wgpu`].
 
+#![cfg_attr(
+    target_family = "wasm",
+    allow(clippy::arc_with_non_send_sync, reason = "natively handles can be sent to other threads")
+)]
+
 mod faults;
 mod gpu;
 mod kernel;
