@@ -93,15 +93,15 @@ impl Gpu {
         self.check()?;
         let needed = bytes as u64;
         if needed > self.largest_binding {
-            return Err(Error::Limit {
-                what: what.to_owned(),
-                limit: "maxStorageBufferBindingSize",
-                needed,
-                allowed: self.largest_binding,
-                fix: "use a smaller batch or shorter texts",
-            });
+            return Err(self.too_large(what, needed, "use a smaller batch or shorter texts"));
         }
         Ok(pooled(&self.memory, &self.device, needed, writer))
+    }
+
+    /// The error of something that cannot be bound.
+    pub fn too_large(&self, what: &str, needed: u64, fix: &'static str) -> Error {
+        let (what, limit) = (what.to_owned(), "maxStorageBufferBindingSize");
+        Error::Limit { what, limit, needed, allowed: self.largest_binding, fix }
     }
 
     /// A buffer for (a part of) a weight.

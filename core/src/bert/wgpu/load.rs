@@ -4,11 +4,12 @@ use super::{
     Wgpu,
     gpu::Gpu,
     memory::lock,
+    operations::head_quads,
     tensor::{Part, Tensor},
 };
 use crate::{
     Error, Result,
-    bert::{Encoding, Load, Parameter, fused_shape},
+    bert::{Config, Encoding, Load, Parameter, fused_shape},
 };
 
 /// A weight of which some rows are there.
@@ -26,6 +27,21 @@ pub struct Partial {
 impl Load for Wgpu {
     type Partial = Partial;
 
+    fn accepts(&self, config: &Config) -> Result<()> {
+        for (key, width) in [("hidden_size", config.hidden_size), ("intermediate_size", config.intermediate_size)] {
+            if !width.is_multiple_of(4) {
+                return Err(Error::Config(format!("on a GPU {key} must be a multiple of 4, found {width}; use the CPU")));
+            }
+        }
+        head_quads(config.hidden_size, config.num_attention_heads)?;
+        // Other tables are cut up where they are too large; this one is only ever used whole.
+        let positions = (config.max_position_embeddings * config.hidden_size * 4) as u64;
+        match positions <= self.0.largest_binding {
+            true => Ok(()),
+            false => Err(self.0.too_large("the table of positions", positions, "use the CPU")),
+        }
+    }
+
     fn begin(&self, group: &[Parameter], encoding: Encoding) -> Result<Partial> {
         let name = group.first().map(|parameter| parameter.name.clone()).unwrap_or_default();
         let problem = |reason: &str| Error::Tensor { name: name.clone(), reason: reason.into() };
@@ -37,9 +53,6 @@ impl Load for Wgpu {
         };
         if encoding.of(group) != encoding {
             return Err(problem("expected f32, because it is no matrix of a linear layer"));
-        }
-        if shape.len() == 2 && !width.is_multiple_of(4) {
-            return Err(problem(&format!("on this GPU rows must be a multiple of 4 wide, found {width}; use the CPU")));
         }
         let row_bytes = encoding.row_bytes(width) as u64;
         let parts = self.0.parts(&name, rows, row_bytes)?;
@@ -84,13 +97,7 @@ impl Gpu {
     fn parts(&self, name: &str, rows: usize, row_bytes: u64) -> Result<Vec<Part>> {
         let most = usize::try_from(self.largest_binding / row_bytes.max(1)).unwrap_or(usize::MAX).min(rows);
         if most == 0 {
-            return Err(Error::Limit {
-                what: format!("a row of {name}"),
-                limit: "maxStorageBufferBindingSize",
-                needed: row_bytes,
-                allowed: self.largest_binding,
-                fix: "use the CPU",
-            });
+            return Err(self.too_large(&format!("a row of {name}"), row_bytes, "use the CPU"));
         }
         let part = |first_row| {
             let rows = most.min(rows - first_row);

@@ -97,16 +97,11 @@ impl Backend for Wgpu {
         inference(dropout)?;
         let (rows, hidden) = (inputs.batch * inputs.length, qkv.width / 3);
         qkv.expect("query, key and value", rows, 3 * hidden)?;
-        let head = hidden / heads.max(1);
-        if !head.is_multiple_of(4) || head > WIDEST_HEAD {
-            return Err(Error::Backend(format!(
-                "on a GPU heads must be a multiple of 4 wide and at most {WIDEST_HEAD}, found {head}; use the CPU"
-            )));
-        }
+        let head_quads = head_quads(hidden, heads)?;
         let result = self.result("hidden states", rows, hidden)?;
         let queries = inputs.length.div_ceil(ATTENTION_LANES as usize) as u64;
         self.0.dispatch(&Dispatch {
-            kernel: Kernel::Attention { head_quads: number(head / 4)? },
+            kernel: Kernel::Attention { head_quads },
             inputs: &[qkv.storage()?, inputs.attention_mask.storage()?],
             result: &result,
             shape: &[number(inputs.length)?, number(heads)?],
@@ -185,6 +180,16 @@ impl Wgpu {
         }
         Ok(Tensor::whole(x.rows, weight.rows, result))
     }
+}
+
+/// A quarter of a head's width.
+pub fn head_quads(hidden: usize, heads: usize) -> Result<u32> {
+    let head = hidden / heads.max(1);
+    if !head.is_multiple_of(4) || head > WIDEST_HEAD {
+        let what = format!("on a GPU heads must be a multiple of 4 wide and at most {WIDEST_HEAD}, found {head}; use the CPU");
+        return Err(Error::Config(what));
+    }
+    number(head / 4)
 }
 
 fn inference(dropout: Option<Dropout>) -> Result<()> {

@@ -33,9 +33,10 @@ impl<B: Load> Loader<B> {
     /// Ready for the first shard.
     ///
     /// # Errors
-    /// [`Error::Config`] if the manifest's configuration is impossible.
+    /// [`Error::Config`] if the manifest's configuration is impossible, and what the machine does not allow.
     pub fn new(backend: B, manifest: Manifest) -> Result<Self> {
         let groups = manifest.groups()?;
+        backend.accepts(&manifest.config)?;
         Ok(Self {
             manifest,
             groups,

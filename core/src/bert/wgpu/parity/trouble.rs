@@ -32,15 +32,20 @@ fn a_batch_beyond_the_limits_is_refused_by_name_and_a_smaller_one_still_works() 
 }
 
 #[test]
-fn models_that_no_kernel_fits_are_refused_when_they_are_loaded_or_run() {
-    let Some(gpu) = gpu(Options::default()) else { return };
-    let odd = Config { hidden_size: 30, ..tiny() };
-    let error = Model::new(gpu.clone(), &odd, &weights(&odd)).err().unwrap().to_string();
-    assert!(error.contains("multiple of 4 wide, found 30"), "{error}");
-    let wide = Config { hidden_size: 264, num_attention_heads: 2, ..tiny() };
-    let model = Model::new(gpu, &wide, &weights(&wide)).unwrap();
-    let error = block_on(model.last_hidden_state(&batch(&wide, &[5]))).unwrap_err().to_string();
-    assert!(error.contains("at most 128, found 132"), "{error}");
+fn models_that_do_not_fit_are_refused_before_anything_is_laid_down() {
+    let Some(gpu) = gpu(Options { largest_binding: 20_000, ..Options::default() }) else { return };
+    let long = Config { max_position_embeddings: 512, ..tiny() };
+    for (config, expected) in [
+        (Config { hidden_size: 30, ..tiny() }, "hidden_size must be a multiple of 4, found 30"),
+        (Config { intermediate_size: 70, ..tiny() }, "intermediate_size must be a multiple of 4, found 70"),
+        (Config { hidden_size: 264, ..tiny() }, "at most 128, found 132"),
+        (Config { hidden_size: 36, ..tiny() }, "multiple of 4 wide and at most 128, found 18"),
+        (long, "the table of positions needs 65536, but this GPU's maxStorageBufferBindingSize is 20000"),
+    ] {
+        let error = Model::new(gpu.clone(), &config, &weights(&config)).err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(gpu.bytes(), 0, "{expected}");
+    }
 }
 
 #[test]
