@@ -7,6 +7,8 @@ mod batch;
 mod candle;
 mod clip;
 mod config;
+#[cfg(feature = "cpu")]
+mod cpu;
 mod dropout;
 mod encoding;
 mod evaluation;
@@ -15,10 +17,16 @@ mod freeze;
 mod graph;
 mod initialize;
 mod load;
+#[cfg(any(feature = "candle", feature = "cpu"))]
+mod math;
 mod model;
 pub mod parameters;
 mod philox;
+#[cfg(any(feature = "candle", feature = "cpu"))]
+mod product;
 mod schedule;
+#[cfg(any(feature = "candle", feature = "cpu"))]
+mod threads;
 #[cfg(feature = "candle")]
 mod trainer;
 mod weights;
@@ -34,6 +42,8 @@ pub use batch::{Batch, MLM_DIVISOR_EPSILON, MaskedSlots, loss_divisors};
 pub use candle::Candle;
 pub use clip::{NormRule, clip_scale, square_sum};
 pub use config::{Activation, Config};
+#[cfg(feature = "cpu")]
+pub use cpu::Cpu;
 pub use dropout::{DropoutKey, scale as dropout_scale, threshold as dropout_threshold};
 pub use encoding::Encoding;
 pub use evaluation::{EvaluationMetrics, EvaluationSums};

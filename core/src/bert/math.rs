@@ -4,7 +4,7 @@
 
 #![allow(clippy::excessive_precision, reason = "constants stand as they are published")]
 
-use super::super::Activation;
+use super::Activation;
 
 /// Adding and subtracting 1.5 · 2²³ rounds to an integer, which then stands in the low bits.
 const ROUNDER: f32 = 12_582_912.0;
@@ -73,6 +73,12 @@ fn gelu_tanh(x: f32) -> (f32, f32) {
     (x * logistic, logistic + 2.0 * x * logistic * complement * slope)
 }
 
+/// tanh x to 3e-7 of its range.
+#[inline(always)]
+pub fn tanh(x: f32) -> f32 {
+    1.0 - 2.0 / (exp(2.0 * x) + 1.0)
+}
+
 const LANES: usize = 16;
 
 /// Sum of `f(a, b)` over two slices in sixteen lanes: a fixed order that vectorizes.
@@ -104,15 +110,23 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// Largest value.
 #[inline(always)]
 pub fn largest(values: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
+    range(values).1
+}
+
+/// Smallest and largest value.
+#[inline(always)]
+pub fn range(values: &[f32]) -> (f32, f32) {
+    let (mut low, mut high) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
     let chunks = values.chunks_exact(LANES);
-    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let rest = chunks.remainder();
     for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = if *value > *lane { *value } else { *lane };
+        for ((low, high), value) in low.iter_mut().zip(&mut high).zip(chunk) {
+            *low = if *value < *low { *value } else { *low };
+            *high = if *value > *high { *value } else { *high };
         }
     }
-    lanes.iter().copied().fold(rest, f32::max)
+    let of = |lanes: &[f32; LANES], pick: fn(f32, f32) -> f32| lanes.iter().chain(rest).copied().reduce(pick).unwrap_or_default();
+    (of(&low, f32::min), of(&high, f32::max))
 }
 
 #[cfg(test)]
