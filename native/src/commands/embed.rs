@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use clinicalbert_core::bert::{Backend, Candle, Model};
+use clinicalbert_core::bert::{Backend, Cpu, Model};
 use clinicalbert_core::tasks::pooling::Pooling;
 use serde_json::json;
 
 use super::Answer;
 use crate::cli::{Common, NotesInput};
+use crate::inference::dtype::Dtype;
 use crate::inference::embedding::{Embedder, Embedding};
 use crate::inference::npy::Npy;
 use crate::inference::states;
@@ -56,6 +57,9 @@ pub struct Arguments {
     /// Windows of a forward pass
     #[arg(long, value_name = "N", default_value_t = 32)]
     batch_size: usize,
+    /// What the model's matrices are stored in and multiplied as
+    #[arg(long, value_enum, default_value_t)]
+    dtype: Dtype,
     /// Write ids, all hidden states and all scores of the texts to this safetensors file instead
     #[arg(long, value_name = "FILE", hide = true)]
     states: Option<PathBuf>,
@@ -136,7 +140,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
 }
 
 /// What makes vectors, and the model in a line.
-fn embedder(arguments: &Arguments) -> Result<(Embedder<Candle>, String)> {
+fn embedder(arguments: &Arguments) -> Result<(Embedder<Cpu>, String)> {
     let folder = ModelFolder::read(&arguments.model)?;
     let description = folder.describe();
     let layers = folder.config.num_hidden_layers;
@@ -146,7 +150,7 @@ fn embedder(arguments: &Arguments) -> Result<(Embedder<Candle>, String)> {
     };
     let window = arguments.max_seq_length.unwrap_or(folder.config.max_position_embeddings);
     let embedder = Embedder {
-        model: Model::new(Candle::default(), &folder.config, &folder.loaded.tensors)?,
+        model: Model::encoded(Cpu::default(), &folder.config, &folder.loaded.tensors, arguments.dtype.encoding())?,
         tokenizer: folder.tokenizer,
         pooling: match arguments.pooling {
             PoolingName::Mean => Pooling::Mean,

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use clinicalbert_core::bert::{Candle, Model, Part};
+use clinicalbert_core::bert::{Cpu, Model, Part};
 use serde_json::Value;
 
 use super::Answer;
 use crate::cli::Common;
+use crate::inference::dtype::Dtype;
 use crate::inference::filling::Masked;
 use crate::inference::texts::TextsInput;
 use crate::model_folder::ModelFolder;
@@ -28,6 +29,9 @@ pub struct Arguments {
     /// Fill several masks together, from left to right, each given those before it
     #[arg(long)]
     jointly: bool,
+    /// What the model's matrices are stored in and multiplied as
+    #[arg(long, value_enum, default_value_t)]
+    dtype: Dtype,
 }
 
 /// Runs the command.
@@ -39,7 +43,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     ensure!(arguments.top_k > 0, "--top-k must be at least 1");
     let folder = ModelFolder::read(&arguments.model)?;
     folder.require(Part::MlmHead, "fill-mask")?;
-    let model = Model::new(Candle::default(), &folder.config, &folder.loaded.tensors)?;
+    let model = Model::encoded(Cpu::default(), &folder.config, &folder.loaded.tensors, arguments.dtype.encoding())?;
     let mut answers = Vec::new();
     let mut out = std::io::stdout().lock();
     for text in texts {
