@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use clinicalbert_core::bert::{Backend, Candle, Load, Model};
+use clinicalbert_core::bert::{Backend, Cpu, Load, Model};
 use clinicalbert_core::tasks::embedding::{Embedder, Embedding};
 use clinicalbert_core::tasks::pooling::Pooling;
 use clinicalbert_core::tokenizer::WordPiece;
@@ -18,7 +18,7 @@ use crate::cli::{Common, NotesInput};
 #[cfg(feature = "wgpu")]
 use crate::inference::device::open_gpu;
 use crate::inference::texts::{Text, TextsInput, from_notes};
-use crate::inference::{device::Device, npy::Npy, states};
+use crate::inference::{device::Device, dtype::Dtype, npy::Npy, states};
 use crate::model_folder::ModelFolder;
 use crate::whole_file::write_file;
 
@@ -62,6 +62,9 @@ pub struct Arguments {
     /// What computes
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     device: Device,
+    /// What the model's matrices are stored in and multiplied as
+    #[arg(long, value_enum, default_value_t)]
+    dtype: Dtype,
     /// Write ids, all hidden states and all scores of the texts to this safetensors file instead
     #[arg(long, value_name = "FILE", hide = true)]
     states: Option<PathBuf>,
@@ -91,9 +94,9 @@ enum Format {
 /// No text, a model that cannot be read, settings beyond the model, a disk that refuses.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     match arguments.device {
-        Device::Cpu => run_on(arguments, common, || Ok(Candle::default())),
+        Device::Cpu => run_on(arguments, common, || Ok(Cpu::default())),
         #[cfg(feature = "wgpu")]
-        Device::Wgpu => run_on(arguments, common, open_gpu),
+        Device::Wgpu => run_on(arguments, common, || open_gpu(arguments.dtype.encoding())),
     }
 }
 
@@ -180,7 +183,7 @@ fn vectors<B: Load>(arguments: &Arguments, open: impl FnOnce() -> Result<B>) -> 
         normalize: arguments.normalize,
     };
     embedder.check(&folder.config)?;
-    let model = Model::new(open()?, &folder.config, &folder.loaded.tensors)?;
+    let model = Model::encoded(open()?, &folder.config, &folder.loaded.tensors, arguments.dtype.encoding())?;
     Ok((Vectors { model, tokenizer: folder.tokenizer, embedder }, description))
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use clinicalbert_core::bert::{Candle, Load, Model, Part};
+use clinicalbert_core::bert::{Cpu, Load, Model, Part};
 use clinicalbert_core::tasks::masked_text::Masked;
 use pollster::block_on;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use super::Answer;
 use crate::cli::Common;
 #[cfg(feature = "wgpu")]
 use crate::inference::device::open_gpu;
-use crate::inference::{device::Device, texts::TextsInput};
+use crate::inference::{device::Device, dtype::Dtype, texts::TextsInput};
 use crate::model_folder::ModelFolder;
 
 /// Flags.
@@ -34,6 +34,9 @@ pub struct Arguments {
     /// What computes
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     device: Device,
+    /// What the model's matrices are stored in and multiplied as
+    #[arg(long, value_enum, default_value_t)]
+    dtype: Dtype,
 }
 
 /// Runs the command.
@@ -42,9 +45,9 @@ pub struct Arguments {
 /// A model without an MLM head, or a text without `[MASK]` or too long.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     match arguments.device {
-        Device::Cpu => run_on(arguments, common, || Ok(Candle::default())),
+        Device::Cpu => run_on(arguments, common, || Ok(Cpu::default())),
         #[cfg(feature = "wgpu")]
-        Device::Wgpu => run_on(arguments, common, open_gpu),
+        Device::Wgpu => run_on(arguments, common, || open_gpu(arguments.dtype.encoding())),
     }
 }
 
@@ -53,7 +56,7 @@ fn run_on<B: Load>(arguments: &Arguments, common: &Common, open: impl FnOnce() -
     ensure!(arguments.top_k > 0, "--top-k must be at least 1");
     let folder = ModelFolder::read(&arguments.model)?;
     folder.require(Part::MlmHead, "fill-mask")?;
-    let model = Model::new(open()?, &folder.config, &folder.loaded.tensors)?;
+    let model = Model::encoded(open()?, &folder.config, &folder.loaded.tensors, arguments.dtype.encoding())?;
     let mut answers = Vec::new();
     let mut out = std::io::stdout().lock();
     for text in texts {

@@ -18,15 +18,15 @@ pub enum Device {
     Wgpu,
 }
 
-/// Opens the fastest GPU and lets it compute something whose answer is known.
+/// Opens the fastest GPU and lets it compute something whose answer is known, with matrices in `encoding`.
 ///
 /// # Errors
 /// There is none, or it computes wrongly.
 #[cfg(feature = "wgpu")]
-pub fn open_gpu() -> Result<Wgpu> {
+pub fn open_gpu(encoding: Encoding) -> Result<Wgpu> {
     let open = || {
         let gpu = block_on(Wgpu::open(WgpuOptions::default()))?;
-        let verdict = block_on(gpu.self_test(Encoding::F32))?;
+        let verdict = block_on(gpu.self_test(encoding))?;
         ensure!(
             verdict.passed(),
             "{} computes wrongly: its answers to a known question are off by {:.1e}, at most {:.1e} is right; use --device cpu",

@@ -15,7 +15,7 @@ pub fn code(report: &mut Report) -> anyhow::Result<()> {
         run(&mut cargo("clippy --workspace --all-targets --features xtask/bindgen,xtask/quality -- -D warnings"))
     })?;
     report.step("each feature of core alone", || {
-        ["", "--features tokenizer", "--features candle", "--features wgpu"]
+        ["", "--features tokenizer", "--features candle", "--features cpu", "--features wgpu"]
             .into_iter()
             .try_for_each(|features| run(&mut cargo(&format!("clippy -p clinicalbert-core {features} -- -D warnings"))))
     })?;

@@ -5,7 +5,7 @@ use pulp::{Arch, Simd, WithSimd};
 use super::{
     super::{
         Nonlinearity,
-        math::{gelu, tanh},
+        math::{gelu_value, tanh},
         product::{Left, Right, View, multiply},
         threads::{for_chunks, zeros},
     },
@@ -128,6 +128,6 @@ fn finish(row: &mut [f32], bias: &[f32], then: Nonlinearity) {
     match then {
         Nonlinearity::Identity => (),
         Nonlinearity::Tanh => row.iter_mut().for_each(|value| *value = tanh(*value)),
-        Nonlinearity::Gelu(form) => row.iter_mut().for_each(|value| *value = gelu(*value, form).0),
+        Nonlinearity::Gelu(form) => row.iter_mut().for_each(|value| *value = gelu_value(*value, form)),
     }
 }
