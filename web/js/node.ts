@@ -2,6 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { env } from './wasm.js';
 
-env.wasm ??= () => readFile(new URL('./clinicalbert_bg.wasm', import.meta.url));
+env.wasm ??= (file) => readFile(new URL(`./${file}`, import.meta.url));
 
 export * from './index.js';

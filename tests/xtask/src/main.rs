@@ -4,7 +4,9 @@
 //! Exit status: 0 all passed, 1 a step failed, 2 a tool is missing or the arguments make no sense.
 
 mod bench;
+mod bench_web;
 mod counts;
+mod engine;
 mod kernels;
 mod package;
 mod page;
@@ -25,7 +27,9 @@ cargo xtask web                            build the npm package (web/dist) and 
 cargo xtask screenshot                     build the page and write pictures of it to target/screenshots
 cargo xtask quality [sections|sentences]   how good the rules are, on the public data in ../shared
 cargo xtask quality int8 MODEL             what a model loses with --dtype int8
-cargo xtask bench prepare [PYTHON]         speed and memory of preparing notes, beside the Python pipeline in ../shared";
+cargo xtask bench prepare [PYTHON]         speed and memory of preparing notes, beside the Python pipeline in ../shared
+cargo xtask bench-web PEERS [--python PYTHON] [--json FILE] [--models bert-mini,bert-base] [--cases wasm:fp32:1,…] [--rounds 1]
+                                           the engine in the browser beside transformers.js; PEERS is ../shared/peers";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +46,9 @@ fn main() -> ExitCode {
         ["quality", what @ ("sections" | "sentences")] => return quality(&[what.as_ref()]),
         ["quality", "int8", model] => return int8_quality(model),
         ["bench", "prepare", python @ ..] if python.len() < 2 => bench::prepare(python.first().unwrap_or(&"python3")),
+        ["bench-web", arguments @ ..] => {
+            bench_web::Settings::from_arguments(arguments).and_then(|settings| bench_web::measure(&mut report, &settings))
+        }
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -82,8 +89,10 @@ fn build_web(report: &mut Report) -> anyhow::Result<()> {
 fn web(report: &mut Report) -> anyhow::Result<()> {
     let browser = tools::for_web(report)?;
     kernels::test(report)?;
+    let models = engine::models(report)?;
     package::build(report)?;
-    package::test(report)?;
+    package::test(report, &models)?;
+    engine::test(report, &browser, &models)?;
     page::build(report)?;
     page::test(report, &browser)
 }
