@@ -28,11 +28,11 @@ pub trait Dot: Copy {
     fn fold(self, sums: Self::Sums, step_and_low: [f32; 2], weight_sums: &Self::Floats, totals: &mut Self::Floats);
 }
 
-/// [`Dot::fold`] with the sums as an array.
+/// [`Dot::fold`] with the sums as an array. Iterators over references: those that take an array by value are not made vector code.
 #[inline(always)]
 pub fn fold<const N: usize>(sums: [i32; N], [step, low]: [f32; 2], weight_sums: &[f32; N], totals: &mut [f32; N]) {
-    for ((total, sum), weight_sum) in totals.iter_mut().zip(sums).zip(weight_sums) {
-        *total += step * sum as f32 + low * weight_sum;
+    for ((total, sum), weight_sum) in totals.iter_mut().zip(&sums).zip(weight_sums) {
+        *total += step * *sum as f32 + low * weight_sum;
     }
 }
 
@@ -66,8 +66,8 @@ impl Dot for Portable {
 
     #[inline(always)]
     fn add(self, mut sums: Self::Sums, weights: Self::Loaded, activations: Self::Spread) -> Self::Sums {
-        for (sum, weights) in sums.iter_mut().zip(weights) {
-            *sum += weights.iter().zip(activations).map(|(weight, value)| i32::from(*weight) * i32::from(value)).sum::<i32>();
+        for (sum, weights) in sums.iter_mut().zip(&weights) {
+            *sum += weights.iter().zip(&activations).map(|(weight, value)| i32::from(*weight) * i32::from(*value)).sum::<i32>();
         }
         sums
     }

@@ -148,16 +148,16 @@ impl<D: Dot> Multiply<'_, '_, D> {
                 let groups = quads.chunks(GROUP / 4).zip(bytes.chunks(GROUP / 4)).zip(steps.iter().zip(sums));
                 for ((quads, bytes), (steps, weight_sums)) in groups {
                     let sums = tile(dot, quads, bytes);
-                    for ((totals, sums), step) in totals.iter_mut().zip(sums).zip(steps) {
+                    for ((totals, sums), step) in totals.iter_mut().zip(&sums).zip(steps) {
                         for ((totals, sums), weight_sums) in totals.iter_mut().zip(sums).zip(weight_sums) {
-                            dot.fold(sums, *step, weight_sums, totals);
+                            dot.fold(*sums, *step, weight_sums, totals);
                         }
                     }
                 }
                 for (out, totals) in out.iter_mut().zip(&totals) {
                     let totals: &[f32] = bytemuck::cast_slice(totals);
-                    let out = out.iter_mut().skip(column);
-                    for ((out, total), scale) in out.zip(totals).zip(panel.scales) {
+                    let out = out.get_mut(column..).unwrap_or_default();
+                    for ((out, total), scale) in out.iter_mut().zip(totals).zip(panel.scales) {
                         *out = total * scale;
                     }
                 }
