@@ -7,6 +7,7 @@ use clinicalbert_core::tokenizer::WordPiece;
 use clinicalbert_core::{Result, weights::web::Loader};
 
 /// A model, ready.
+#[allow(clippy::large_enum_variant, reason = "a session has one, behind a pointer")]
 pub enum AnyModel {
     /// In this module's own memory.
     Wasm(Model<Cpu>),
