@@ -1,5 +1,7 @@
 //! The CPU backend's operations against the same written out in double precision. These tests also run as WebAssembly.
 
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests may fail so")]
+
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

@@ -9,6 +9,7 @@ use clinicalbert_core::tokenizer::WordPiece;
 use clinicalbert_core::{Result, weights::web::Loader};
 
 /// A model, ready.
+#[allow(clippy::large_enum_variant, reason = "there is one a session, and it is hardly ever moved")]
 pub enum AnyModel {
     /// In this module's own memory.
     Wasm(Model<Cpu>),
@@ -17,6 +18,7 @@ pub enum AnyModel {
 }
 
 /// A model whose weights are arriving.
+#[allow(clippy::large_enum_variant, reason = "there is one a load, and it is hardly ever moved")]
 pub enum AnyLoader {
     /// Into this module's own memory.
     Wasm(Loader<Cpu>),

@@ -54,9 +54,9 @@ impl<'a> View<'a> {
         Self { row_stride: self.column_stride, column_stride: self.row_stride, ..self }
     }
 
-    /// Without the rows before `row`.
-    pub fn from_row(self, row: usize) -> Self {
-        Self { values: self.values.get(row * self.row_stride..).unwrap_or_default(), ..self }
+    /// Without its first rows.
+    pub fn skip_rows(self, rows: usize) -> Self {
+        Self { values: self.values.get(rows * self.row_stride..).unwrap_or_default(), ..self }
     }
 
     /// Values of a row; those beyond the last are 0.

@@ -58,7 +58,7 @@ impl WithSimd for &mut Head<'_> {
         value.pack(simd, self.value, keys, self.size);
         let mut weights = vec![0.0; QUERIES * keys];
         for (block, out) in self.out.chunks_mut(QUERIES).enumerate() {
-            left.pack(simd, self.query.from_row(block * QUERIES), out.len(), self.size);
+            left.pack(simd, self.query.skip_rows(block * QUERIES), out.len(), self.size);
             multiply(simd, &left, &key, 0..keys, |row, column, scores| {
                 put(weights.get_mut(row * keys + column..).unwrap_or_default(), scores);
             });

@@ -8,7 +8,7 @@ mod linear;
 mod load;
 mod matrix;
 mod norm;
-#[cfg(all(test, feature = "candle"))]
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

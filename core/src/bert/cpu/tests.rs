@@ -1,5 +1,7 @@
 //! Whole models against candle.
 
+#![cfg(feature = "candle")]
+
 use pollster::block_on;
 
 use crate::bert::{Activation, Batch, Candle, Config, Cpu, Encoding, Model, initialize};

@@ -18,6 +18,9 @@ pub struct Activations {
     steps: Vec<[f32; 2]>,
 }
 
+/// A band's bytes by four inputs, and its steps and lows by groups.
+type Band<'a, const ROWS: usize> = (&'a [[[u8; 4]; ROWS]], &'a [[[f32; 2]; ROWS]]);
+
 impl Activations {
     /// Of rows of `inputs` values.
     #[inline(always)]
@@ -44,7 +47,7 @@ impl Activations {
 
     /// Bands of `ROWS` rows, which is what they were made for: bytes by inputs, steps by groups.
     #[inline(always)]
-    pub fn bands<const ROWS: usize>(&self) -> impl Iterator<Item = (&[[[u8; 4]; ROWS]], &[[[f32; 2]; ROWS]])> {
+    pub fn bands<const ROWS: usize>(&self) -> impl Iterator<Item = Band<'_, ROWS>> {
         let bytes = self.bytes.as_chunks::<4>().0.as_chunks::<ROWS>().0;
         bytes.chunks_exact(self.quads.max(1)).zip(self.steps.as_chunks::<ROWS>().0.chunks_exact(self.groups.max(1)))
     }
