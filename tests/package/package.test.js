@@ -99,7 +99,9 @@ test('webpack builds it', async () => {
   const path = join(project, 'webpack');
   const stats = await promisify(webpack)({ context: project, mode: 'production', output: { path } });
   const { errors, warnings } = stats.toJson({ all: false, errors: true, warnings: true });
-  assert.deepEqual([errors, warnings], [[], []]);
+  // That a BERT in wasm has more than 244 KiB is no news.
+  const others = warnings.filter(({ message }) => !/size limit|webpack performance recommendations/.test(message));
+  assert.deepEqual([errors, others], [[], []]);
   await writeFile(join(path, 'index.html'), '<!doctype html><link rel="icon" href="data:,"><script src="main.js"></script>');
   await checkInBrowser(path);
 });
