@@ -95,7 +95,8 @@ fn negative_log_probability(logits: &[f32], id: u32) -> Result<f64> {
     Ok(normalizer.ln() - f64::from(logit - largest))
 }
 
-#[cfg(all(test, feature = "candle"))]
+#[cfg(test)]
+#[cfg(feature = "candle")]
 mod tests {
     use pollster::block_on;
 

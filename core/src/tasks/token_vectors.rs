@@ -41,7 +41,8 @@ pub async fn token_vectors<B: Backend>(
     Ok(TokenVectors { values: state.data, is_cut })
 }
 
-#[cfg(all(test, feature = "candle"))]
+#[cfg(test)]
+#[cfg(feature = "candle")]
 mod tests {
     use pollster::block_on;
 
