@@ -18,11 +18,13 @@ mod graph;
 mod initialize;
 mod load;
 #[cfg(any(feature = "candle", feature = "cpu"))]
+#[cfg_attr(not(feature = "cpu"), allow(dead_code, reason = "some of it only inference on the CPU uses"))]
 mod math;
 mod model;
 pub mod parameters;
 mod philox;
 #[cfg(any(feature = "candle", feature = "cpu"))]
+#[cfg_attr(not(feature = "cpu"), allow(dead_code, reason = "some of it only inference on the CPU uses"))]
 mod product;
 mod schedule;
 #[cfg(any(feature = "candle", feature = "cpu"))]
