@@ -46,6 +46,8 @@ export type ErrorCode =
   | 'device-lost'
   /** The device failed in another way. */
   | 'backend'
+  /** The worker could not be started. */
+  | 'worker'
   /** A fault of this package. */
   | 'internal';
 
@@ -55,6 +57,10 @@ export interface CodedError extends Error {
 
 export function failure(code: ErrorCode, message: string, cause?: unknown): CodedError {
   return Object.assign(new Error(message, cause === undefined ? undefined : { cause }), { code });
+}
+
+export function isCoded(error: unknown): error is CodedError {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string';
 }
 
 /** Runs `work`, which calls into wasm. A trap there says nothing that helps a caller, so it becomes a coded error. */
@@ -79,6 +85,30 @@ export function requireOptions(options: object, known: readonly string[]): void 
   if (unknown !== undefined) {
     throw failure('invalid-options', `options: unknown name \`${unknown}\`, expected one of ${known.join(', ')}`);
   }
+}
+
+/** A value that must be one of a few. */
+export function requireOneOf<Value extends string>(name: string, value: unknown, known: readonly Value[]): asserts value is Value {
+  if (!known.includes(value as Value)) {
+    throw failure('invalid-options', `options: ${name} must be one of ${known.join(', ')}, found ${shown(value)}`);
+  }
+}
+
+/** A whole number of at least `least`. */
+export function requireCount(name: string, value: unknown, least: number): asserts value is number {
+  if (!Number.isSafeInteger(value) || (value as number) < least) {
+    throw failure('invalid-options', `options: ${name} must be a whole number of at least ${least}, found ${shown(value)}`);
+  }
+}
+
+export function requireBoolean(name: string, value: unknown): asserts value is boolean {
+  if (typeof value !== 'boolean') throw failure('invalid-options', `options: ${name} must be true or false, found ${shown(value)}`);
+}
+
+/** Options are short; what is long could be a text that was put in the wrong place, and is not repeated. */
+function shown(value: unknown): string {
+  if (typeof value === 'number') return String(value);
+  return typeof value === 'string' && /^[\w-]{1,20}$/.test(value) ? value : value === null ? 'null' : typeof value;
 }
 
 export function requireString(name: string, value: unknown): asserts value is string {

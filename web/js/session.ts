@@ -2,6 +2,7 @@ import type { Gpu, Loading, Session as WasmSession } from './plain.js';
 import { choose, defaultStorage, requireDevice, type DeviceName, type DeviceStorage, type DeviceWish, type Measured, type SelfTest } from './device.js';
 import { coded, failure, guarded, requireOptions, requireString } from './errors.js';
 import { chunks, open, read, type FileBody, type ModelSource } from './source.js';
+import type { Surprise, TokenVectors } from './session/engine.js';
 import type { Piece } from './tokenizer.js';
 import { hasRelaxedSimd, instance } from './wasm.js';
 
@@ -170,6 +171,19 @@ export class Session {
   /** The likeliest fillings of all masks of the text together, best first: each token given those before it. */
   async fillMaskJointly(text: string, options: FillOptions = {}): Promise<FilledJointly[]> {
     return this.#fill(text, options, true) as Promise<FilledJointly[]>;
+  }
+
+  /** Vectors of the text's tokens, `[CLS]` and `[SEP]` included; of a longer text's those that the model allows. */
+  async tokenVectors(text: string, options: { layer?: number } = {}): Promise<TokenVectors> {
+    requireString('text', text);
+    requireOptions(options, ['layer']);
+    return this.#run((inner) => inner.tokenVectors(text, options)) as Promise<TokenVectors>;
+  }
+
+  /** The words of `text` and how little the model expects each, hidden in turn, given all others. */
+  async surprise(text: string): Promise<Surprise[]> {
+    requireString('text', text);
+    return this.#run((inner) => inner.surprise(text)) as Promise<Surprise[]>;
   }
 
   /** The pieces of `text`. Special tokens are neither added nor recognised. */

@@ -14,7 +14,9 @@ export type WasmSource = string | URL | Response | BufferSource | WebAssembly.Mo
 export const env: {
   /** Brings `plain.wasm` or `relaxed.wasm`; by default the file beside this one. */
   wasm?: (file: string) => WasmSource | Promise<WasmSource>;
-} = {};
+  /** Where models lie whose address is not complete: beside the page, and under Node in the working folder, unless it is changed. */
+  localModelPath: string;
+} = { localModelPath: './' };
 
 /** Functions and classes over one memory. */
 export interface Instance {
@@ -44,6 +46,9 @@ export async function instance(): Promise<Instance> {
 /** Whether this machine's engine has the relaxed SIMD instructions, with which int8 models are faster. */
 export const hasRelaxedSimd = (): boolean => WebAssembly.validate(simd(0x92, 0x02));
 
+/** The wasm file that this engine is given. */
+export const wasmFile = (): string => (hasRelaxedSimd() ? 'relaxed.wasm' : 'plain.wasm');
+
 let shared: Promise<Instance> | undefined;
 let compiled: Promise<{ module: WebAssembly.Module; create: () => Bindings }> | undefined;
 
@@ -54,7 +59,7 @@ async function compile() {
   const relaxed = hasRelaxedSimd();
   const glue = relaxed ? import('./relaxed.js') : import('./plain.js');
   const source = env.wasm
-    ? env.wasm(relaxed ? 'relaxed.wasm' : 'plain.wasm')
+    ? env.wasm(wasmFile())
     : relaxed
       ? new URL('./relaxed.wasm', import.meta.url)
       : new URL('./plain.wasm', import.meta.url);

@@ -3,6 +3,8 @@
 use clinicalbert_core::bert::{Batch, Config, Cpu, Heads, Model, Wgpu};
 use clinicalbert_core::tasks::embedding::{Embedder, Embedding};
 use clinicalbert_core::tasks::masked_text::{Filled, FilledJointly, Masked};
+use clinicalbert_core::tasks::surprise::{Surprise, surprise};
+use clinicalbert_core::tasks::token_vectors::{TokenVectors, token_vectors};
 use clinicalbert_core::tokenizer::WordPiece;
 use clinicalbert_core::{Result, weights::web::Loader};
 
@@ -89,6 +91,22 @@ impl AnyModel {
         match self {
             Self::Wasm(model) => embedder.embed_ids(model, rows).await,
             Self::WebGpu(model) => embedder.embed_ids(model, rows).await,
+        }
+    }
+
+    /// See [`token_vectors`].
+    pub async fn token_vectors(&self, tokenizer: &WordPiece, text: &str, layer: usize) -> Result<TokenVectors> {
+        match self {
+            Self::Wasm(model) => token_vectors(model, tokenizer, text, layer).await,
+            Self::WebGpu(model) => token_vectors(model, tokenizer, text, layer).await,
+        }
+    }
+
+    /// See [`surprise`].
+    pub async fn surprise(&self, tokenizer: &WordPiece, text: &str) -> Result<Vec<Surprise>> {
+        match self {
+            Self::Wasm(model) => surprise(model, tokenizer, text).await,
+            Self::WebGpu(model) => surprise(model, tokenizer, text).await,
         }
     }
 

@@ -13,6 +13,7 @@ use wasm_bindgen::prelude::*;
 use crate::device::Device;
 use crate::model::AnyModel;
 use crate::tokenizer::pieces;
+use crate::utf16::{Cursor, Range};
 use crate::{error, from_js, object, to_js};
 
 /// A loaded model with its tokenizer. It holds its memory until `free()`.
@@ -45,6 +46,20 @@ struct EmbedOptions {
     window: Option<usize>,
     overlap: Option<usize>,
     batch_size: Option<usize>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TokenOptions {
+    layer: Option<i32>,
+}
+
+/// A word, and −ln of its probability.
+#[derive(Serialize)]
+struct Word {
+    #[serde(flatten)]
+    range: Range,
+    nats: f64,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +123,31 @@ impl Session {
         result(loaded.model.embed_ids(embedder, rows).await)
     }
 
+    /// `{data, isCut}`: `hidden_size` numbers for `[CLS]`, every token and `[SEP]`, one after the other, and whether the end of a text that is
+    /// too long was left out.
+    ///
+    /// # Errors
+    /// `invalid-options` for a layer that the model does not have, `tokenizer`, and those of the device.
+    #[wasm_bindgen(js_name = tokenVectors)]
+    pub async fn token_vectors(&self, text: String, options: JsValue) -> Result<JsValue, JsValue> {
+        let loaded = Rc::clone(&self.0);
+        let TokenOptions { layer } = from_js(options)?;
+        let layer = layer_of(layer, loaded.model.config())?;
+        let vectors = loaded.model.token_vectors(&loaded.tokenizer, &text, layer).await.map_err(js)?;
+        object([("data", Float32Array::from(vectors.values.as_slice()).into()), ("isCut", vectors.is_cut.into())])
+    }
+
+    /// The words of the text and how little the model expects them, `[{start, end, nats}]` with offsets in UTF-16 code units.
+    ///
+    /// # Errors
+    /// `tensor` if the model has no MLM head, `tokenizer`, and those of the device.
+    pub async fn surprise(&self, text: String) -> Result<JsValue, JsValue> {
+        let loaded = Rc::clone(&self.0);
+        let words = loaded.model.surprise(&loaded.tokenizer, &text).await.map_err(js)?;
+        let mut cursor = Cursor::new(&text);
+        to_js(&words.iter().map(|word| Word { range: cursor.range(word.span), nats: word.nats }).collect::<Vec<_>>())
+    }
+
     /// For every `[MASK]` of the text the likeliest tokens, `[[{score, token, token_str, sequence}]]`; with `jointly` the likeliest
     /// fillings of all together, `[{score, tokens, token_strs, sequence}]`.
     ///
@@ -139,22 +179,28 @@ impl Session {
 
 fn embedder(options: JsValue, config: &Config) -> Result<Embedder, JsValue> {
     let options: EmbedOptions = from_js(options)?;
-    let layers = config.num_hidden_layers;
-    let layer = match options.layer {
-        None => Some(layers),
-        Some(layer) if layer < 0 => (layers + 1).checked_sub(layer.unsigned_abs() as usize),
-        Some(layer) => usize::try_from(layer).ok(),
-    };
     let default = Embedder::of(config);
     let window = options.window.unwrap_or(default.window);
     Ok(Embedder {
         pooling: options.pooling,
-        layer: layer.ok_or_else(|| error::invalid_options(&format!("layer is not there: the model has {layers} layers")))?,
+        layer: layer_of(options.layer, config)?,
         window,
         overlap: options.overlap.unwrap_or(window / 4),
         batch_size: options.batch_size.unwrap_or(default.batch_size),
         normalize: options.normalize,
     })
+}
+
+/// Number of the hidden state that is meant: the last by default, and negative numbers count from it.
+fn layer_of(layer: Option<i32>, config: &Config) -> Result<usize, JsValue> {
+    let layers = config.num_hidden_layers;
+    let layer = match layer {
+        None => Some(layers),
+        Some(layer) if layer < 0 => (layers + 1).checked_sub(layer.unsigned_abs() as usize),
+        Some(layer) => usize::try_from(layer).ok(),
+    };
+    let layer = layer.filter(|layer| *layer <= layers);
+    layer.ok_or_else(|| error::invalid_options(&format!("layer is not there: the model has {layers} layers")))
 }
 
 fn result(embeddings: clinicalbert_core::Result<Vec<Embedding>>) -> Result<JsValue, JsValue> {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Session } from 'clinicalbert';
+import { Engine as Session } from 'clinicalbert';
 
 const tiny = join(process.env.ENGINE_MODELS ?? '', 'tiny');
 const files = (encoding) => (name) => readFile(join(tiny, encoding, name));

@@ -4,7 +4,7 @@ import { expose } from '/protocol.js';
 const DTYPES = { fp32: 'f32', fp16: 'f16', q8: 'int8' };
 
 expose(async ({ models, model, device, dtype }) => {
-  const { Session } = await import('./package/index.js');
+  const { Engine: Session } = await import('./package/index.js');
   const session = await Session.load(`${models}${model}/web-${DTYPES[dtype]}/`, { device, storage: null });
   if (session.info.device !== device) throw new Error(`${device} is not in use: ${JSON.stringify(session.info.selfTest)}`);
   return {

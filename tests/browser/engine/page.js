@@ -1,7 +1,7 @@
 /** What the engine tests do in the page: the package, and comparisons with the answers that lie beside a model. */
 import * as clinicalbert from '/package/index.js';
 
-const { Session } = clinicalbert;
+const { Engine: Session } = clinicalbert;
 
 /** The code of what `work` throws. */
 async function codeOf(work) {

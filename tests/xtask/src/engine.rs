@@ -1,4 +1,4 @@
-//! The engine in a real browser: every device beside the reference, everything that can go wrong, memory.
+//! Engine and package in a real browser: every device beside the reference, everything that can go wrong, memory, downloads, workers.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use crate::report::Report;
 use crate::{tools, workspace};
 
 /// Files of tests, a browser each.
-const TESTS: [&str; 3] = ["engine_answers", "engine_faults", "engine_memory"];
+const TESTS: [&str; 5] = ["engine_answers", "engine_faults", "engine_memory", "package_session", "package_download"];
 
 /// Writes the models of the tests, with the reference's answers, and returns their folder.
 pub fn models(report: &mut Report) -> anyhow::Result<PathBuf> {
@@ -28,7 +28,7 @@ pub fn test(report: &mut Report, browser: &Path, models: &Path) -> anyhow::Resul
     for name in TESTS {
         report.tests(&format!("engine in a browser: {name}"), |counts| {
             let mut node = program("node");
-            node.env("CHROMIUM", browser).env("ENGINE_MODELS", models);
+            node.env("CHROMIUM", browser).env("ENGINE_MODELS", models).env("NATIVE", workspace::target()?.join("debug/native"));
             node.args(["--test", "--test-reporter=spec", &format!("tests/browser/{name}.test.js")]);
             run_tests(&mut node, counts)
         })?;

@@ -94,7 +94,8 @@ fn web(report: &mut Report) -> anyhow::Result<()> {
     package::test(report, &models)?;
     engine::test(report, &browser, &models)?;
     page::build(report)?;
-    page::test(report, &browser)
+    package::test_packed(report, &browser, &models)?;
+    page::test(report, &browser, &models)
 }
 
 fn screenshot(report: &mut Report) -> anyhow::Result<()> {

@@ -41,10 +41,22 @@ pub fn build(report: &mut Report) -> anyhow::Result<()> {
 /// Tests the package under Node.
 pub fn test(report: &mut Report, models: &Path) -> anyhow::Result<()> {
     report.tests("package under Node", |counts| {
-        let tests = ["split", "tokenizer", "load", "session"].map(|name| format!("web/test/{name}.test.js"));
+        let tests =
+            ["host", "load", "session", "split", "tensor", "tokenizer", "weights"].map(|name| format!("web/test/{name}.test.js"));
         let mut node = program("node");
         node.env("ENGINE_MODELS", models).args(["--test", "--test-reporter=spec"]).args(tests);
         run_tests(&mut node, counts)
+    })
+}
+
+/// Packs the package and tests it in projects of users: types, Node, Vite, webpack, esbuild.
+pub fn test_packed(report: &mut Report, browser: &Path, models: &Path) -> anyhow::Result<()> {
+    report.tests("packed package", |counts| {
+        tools::npm_install("tests/browser")?;
+        tools::npm_install("tests/package")?;
+        let mut node = program("node");
+        node.env("CHROMIUM", browser).env("ENGINE_MODELS", models);
+        run_tests(node.args(["--test", "--test-reporter=spec", "tests/package/package.test.js"]), counts)
     })
 }
 
