@@ -42,7 +42,7 @@ pub fn build(report: &mut Report) -> anyhow::Result<()> {
 pub fn test(report: &mut Report, models: &Path) -> anyhow::Result<()> {
     report.tests("package under Node", |counts| {
         let tests =
-            ["host", "load", "session", "split", "tensor", "tokenizer", "weights"].map(|name| format!("web/test/{name}.test.js"));
+            ["classify", "host", "load", "session", "split", "tensor", "tokenizer", "weights"].map(|name| format!("web/test/{name}.test.js"));
         let mut node = program("node");
         node.env("ENGINE_MODELS", models).args(["--test", "--test-reporter=spec"]).args(tests);
         run_tests(&mut node, counts)
