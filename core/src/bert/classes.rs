@@ -80,7 +80,7 @@ impl From<Vec<String>> for Labels {
 
 impl Serialize for Labels {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().enumerate())
+        serializer.collect_map(self.0.iter().enumerate().map(|(number, name)| (number.to_string(), name)))
     }
 }
 
