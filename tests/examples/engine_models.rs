@@ -56,6 +56,9 @@ fn model(
         let folder = folder.join(name);
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("vocab.txt"), &vocabulary)?;
+        // Not for the web: `native` wants them in a folder.
+        fs::write(folder.join("config.json"), serde_json::to_vec(&config)?)?;
+        fs::write(folder.join("tokenizer_config.json"), tokenizer.tokenizer_config_json(config.max_position_embeddings))?;
         let tokenizer_facts = TokenizerFacts {
             vocabulary: NamedFile::of("vocab.txt", vocabulary.as_bytes()),
             is_cased: true,
