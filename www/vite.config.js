@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { defineConfig } from 'vite';
+import { models } from './models.js';
 
 /** Writes the service worker with the list of this build's files. */
 function serviceWorker() {
   return {
     name: 'service-worker',
     generateBundle(_, bundle) {
-      const files = ['index.html', ...Object.keys(bundle).filter((file) => file !== 'index.html')].sort();
+      const files = ['index.html', ...Object.keys(bundle).filter((file) => file !== 'index.html' && !file.startsWith('models/'))].sort();
       // Names of assets hold a hash of their content; the page's own name does not.
       const page = readFileSync(new URL('./index.html', import.meta.url));
       const build = createHash('sha256').update(files.join()).update(page).digest('hex').slice(0, 16);
@@ -21,7 +22,7 @@ function serviceWorker() {
 export default defineConfig({
   // The page works from any folder of any server.
   base: './',
-  plugins: [serviceWorker()],
+  plugins: [models(), serviceWorker()],
   build: {
     target: 'es2022',
     // The page's policy allows no `data:` addresses.

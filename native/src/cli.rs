@@ -72,6 +72,8 @@ pub enum Command {
     Convert(commands::convert::Arguments),
     /// What is in a model of any format or in a folder of examples, and what it can be used for
     Inspect(commands::inspect::Arguments),
+    /// Serve the demo page to this machine's browser
+    Demo(commands::demo::Arguments),
     /// What this machine is; with --train, whether a run would go well
     Doctor(Box<commands::doctor::Arguments>),
 }

@@ -15,6 +15,7 @@ mod commands;
 mod convert;
 mod cuda;
 mod dataset;
+mod demo;
 mod html;
 mod inference;
 mod machine;

@@ -29,14 +29,13 @@ for (const colorScheme of ['light', 'dark']) {
   for (const viewport of [{ width: 1280, height: 900 }, { width: 390, height: 844 }]) {
     test(`no barriers in ${colorScheme}, ${viewport.width} wide`, async () => {
       const { page } = await open(browser, server.address, { colorScheme, viewport });
-      await page.selectOption('#device', 'wasm');
-      await page.click('#load');
       await page.getByText('tiny is ready').waitFor();
+      await page.click('#model-settings summary');
       assert.deepEqual(await violations(page), []);
       await page.check('#show-pieces');
       await page.locator('.piece').first().waitFor();
       assert.deepEqual(await violations(page), []);
-      for (const [name, button, done] of [['Similarity', '#embed', /embedded in/], ['Masked words', '#fill', /Filled in/], ['Surprise', '#surprise', /words in/]]) {
+      for (const [name, button, done] of [['Similarity', '#embed', /embedded in/], ['Masks', '#fill', /Filled in/], ['Surprise', '#surprise', /words in/]]) {
         await page.getByRole('tab', { name }).click();
         await page.click(button);
         await page.getByText(done).waitFor({ timeout: 60_000 });
@@ -51,7 +50,9 @@ for (const colorScheme of ['light', 'dark']) {
 
 test('everything can be done with the keyboard', async () => {
   const { page } = await open(browser, server.address);
-  await page.selectOption('#device', 'wasm');
+  await page.getByText('tiny is ready').waitFor();
+  await page.locator('#model-settings summary').focus();
+  await page.keyboard.press('Enter');
   await page.locator('#load').focus();
   await page.keyboard.press('Enter');
   await page.getByText('tiny is ready').waitFor();
@@ -66,7 +67,7 @@ test('everything can be done with the keyboard', async () => {
   await page.keyboard.press('Enter');
   await page.getByText(/^Filled in/).waitFor();
   assert.equal(await page.evaluate(() => document.activeElement.id), 'fill', 'focus stays where it was');
-  await page.getByRole('tab', { name: 'Masked words' }).focus();
+  await page.getByRole('tab', { name: 'Masks' }).focus();
   await page.keyboard.press('Home');
   assert.equal(await page.evaluate(() => document.activeElement.id), 'tab-sections');
   await page.close();

@@ -6,14 +6,14 @@ import { readFile } from 'node:fs/promises';
 import { after, before, beforeEach, afterEach, test } from 'node:test';
 import { promisify } from 'node:util';
 import { launch, open } from './browser.js';
-import { serve } from './serve.js';
+import { servePage } from './page_server.js';
 
 const sample = new URL('../../www/src/samples/discharge.txt', import.meta.url);
 
 let browser, server, page, opened;
 
 before(async () => {
-  [browser, server] = await Promise.all([launch(), serve()]);
+  [browser, server] = await Promise.all([launch(), servePage({})]);
 });
 after(async () => {
   await browser?.close();
@@ -31,7 +31,7 @@ afterEach(async () => {
 const shown = () =>
   page.locator('.cut').evaluateAll((sections) =>
     sections.map((section) => ({
-      title: section.querySelector('h3').textContent,
+      title: (section.querySelector('h3 .text') ?? section.querySelector('h3')).textContent,
       sentences: [...section.querySelectorAll('.text')].map((text) => text.textContent.replace(/\s+/g, ' ')),
     })),
   );

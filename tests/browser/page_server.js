@@ -13,24 +13,24 @@ const TYPES = {
   '.wasm': 'application/wasm',
 };
 
-/** `models`: name → folder of weights for the web. */
-export async function servePage(models = {}) {
+/** `models`: name → folder of weights for the web; the page's own ones if not given. */
+export async function servePage(models) {
   const requests = [];
   const list = [];
-  for (const [name, folder] of Object.entries(models)) {
+  for (const [name, folder] of Object.entries(models ?? {})) {
     const { encoding, bytes } = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8'));
     list.push({ name, variants: [{ dtype: encoding, path: `models/${name}`, bytes }] });
   }
   const fileAt = (pathname) => {
     const [, kind, name, ...rest] = pathname.split('/');
-    if (kind === 'models' && models[name]) return join(models[name], normalize(`/${rest.join('/')}`));
+    if (kind === 'models' && models?.[name]) return join(models[name], normalize(`/${rest.join('/')}`));
     return join(page, normalize(pathname === '/' ? '/index.html' : pathname));
   };
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
     requests.push(`${request.method} ${pathname}`);
     if (serving.isDown) return request.socket.destroy();
-    if (pathname === '/models/models.json') return response.writeHead(200, { 'content-type': TYPES['.json'] }).end(JSON.stringify(list));
+    if (models !== undefined && pathname === '/models/models.json') return response.writeHead(200, { 'content-type': TYPES['.json'] }).end(JSON.stringify(list));
     const file = fileAt(pathname);
     try {
       const body = await readFile(file);

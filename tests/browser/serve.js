@@ -2,7 +2,6 @@
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
@@ -12,11 +11,8 @@ const TYPES = {
   '.wasm': 'application/wasm',
 };
 
-/** The built page. */
-const page = { '/': fileURLToPath(new URL('../../www/dist', import.meta.url)) };
-
 /** `folders`: where each path begins, the longest first. */
-export async function serve(folders = page) {
+export async function serve(folders) {
   const requests = [];
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');

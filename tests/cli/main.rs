@@ -2,6 +2,7 @@
 
 mod convert;
 mod damaged_models;
+mod demo;
 mod doctor;
 mod models;
 mod prepare;

@@ -96,6 +96,9 @@ fn model(folder: &Path, sizes: (usize, usize, usize, usize), lengths: &[usize], 
     for (name, encoding) in [("f32", Encoding::F32), ("f16", Encoding::F16), ("int8", Encoding::Int8)] {
         let folder = folder.join(name);
         write_folder(&folder, &config, &tensors, encoding, shard_bytes, &vocabulary)?;
+        // Not for the web: `native` wants them in a folder.
+        fs::write(folder.join("config.json"), serde_json::to_vec(&config)?)?;
+        fs::write(folder.join("tokenizer_config.json"), tokenizer.tokenizer_config_json(config.max_position_embeddings))?;
         let model = Model::encoded(Candle::default(), &config, &tensors, encoding)?;
         fs::write(folder.join("expected.json"), expected(&model, &tokenizer, lengths)?.to_string())?;
     }

@@ -2,7 +2,7 @@
 import type { FillMaskSingle } from 'clinicalbert';
 import { Action } from './action';
 import { byId, element, milliseconds } from './dom';
-import { loadedModel } from './model';
+import { modelFor } from './model';
 import { cut, selection } from './note';
 
 const text = byId('masked', HTMLTextAreaElement);
@@ -28,9 +28,8 @@ async function maskSelection(): Promise<void> {
 }
 
 async function run(): Promise<void> {
-  const session = loadedModel();
-  if (session === undefined) return action.complain(new Error('Load a model first.'));
   await action.run('Filling…', async (signal) => {
+    const session = await modelFor(action, signal);
     const began = performance.now();
     const options = { top_k: Number(count.value), signal };
     const masks = text.value.split('[MASK]').length - 1;
@@ -51,12 +50,13 @@ function table(caption: string, fillings: FillMaskSingle[]): HTMLElement {
     const meter = element('meter');
     meter.value = score;
     meter.setAttribute('aria-label', 'Probability');
-    const row = element('tr', '', element('td', 'score', score.toFixed(3)), element('td', '', meter));
-    row.append(element('th', '', token_strs.join(' · ')), element('td', 'sequence', sequence));
+    const row = element('tr', '', element('th', '', token_strs.join(' · ')), element('td', 'score', meter, score.toFixed(3)));
+    row.append(element('td', 'sequence', sequence));
     row.querySelector('th')?.setAttribute('scope', 'row');
     body.append(row);
   }
-  const heads = ['Probability', '', 'Tokens', 'Text'].map((head) => (head === '' ? element('td') : columnHead(head)));
+  const heads = ['Tokens', 'Probability', 'Text'].map(columnHead);
+  heads[2]?.classList.add('sequence');
   const made = element('table', 'fillings', element('caption', '', caption), element('thead', '', element('tr', '', ...heads)), body);
   return element('div', 'wide', made);
 }

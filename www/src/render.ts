@@ -1,8 +1,8 @@
-/** Draws a cut note: coloured sections, numbered sentences, marked placeholders, pieces if there are any. */
+/** Draws a cut note: coloured sections, numbered sentences, marked placeholders, pieces if there are any. A header that is a sentence of its own heads. */
 import type { Piece, SplitNote } from 'clinicalbert';
 import { element } from './dom';
 
-/** Colours in turn; style.css defines as many. */
+/** Colours in turn; style/results.css defines as many. */
 const COLOURS = 8;
 
 /** A stretch of the note and how it is to look. */
@@ -24,30 +24,32 @@ export interface Drawing {
 
 export function render({ note, split, pieces, onLocate }: Drawing): DocumentFragment {
   const fragment = document.createDocumentFragment();
-  const lists = split.sections.map((section, index) => {
-    const block = element('section', `cut colour-${index % COLOURS}`);
-    const heading = element('h3', section.title === null ? 'untitled' : '');
-    heading.textContent = section.title ?? 'no header';
+  const blocks = split.sections.map((section, index) => {
+    const heading = element('h3', section.title === null ? 'untitled' : '', section.title ?? 'no header');
     const list = element('ol', 'sentences');
-    block.append(heading, list);
-    fragment.append(block);
-    return list;
+    fragment.append(element('section', `cut colour-${index % COLOURS}`, heading, list));
+    return { heading, list };
   });
 
   const placeholders = split.placeholders.map(({ start, end }) => ({ start, end, class: 'placeholder', title: 'placeholder' }));
   split.sentences.forEach((sentence, index) => {
-    const item = element('li', 'sentence');
     const number = element('button', 'number');
     number.type = 'button';
     number.textContent = String(index + 1);
     number.setAttribute('aria-label', `Show sentence ${index + 1} in the note`);
     number.addEventListener('click', () => onLocate(sentence.start, sentence.end));
     const text = element('span', 'text');
+    text.dir = 'auto';
     const own = placeholders.filter(({ start, end }) => start < sentence.end && end > sentence.start);
     const shown = pieces?.(note.slice(sentence.start, sentence.end)).map((piece) => pieceMark(piece, sentence.start)) ?? [];
     text.append(...marked(note, sentence.start, sentence.end, own, shown));
-    item.append(number, text);
-    lists[sentence.section]?.append(item);
+    const block = blocks[sentence.section];
+    if (sentence.text === split.sections[sentence.section]?.title) {
+      block?.heading.replaceChildren(number, text);
+      block?.heading.classList.add('sentence');
+    } else {
+      block?.list.append(element('li', 'sentence', number, text));
+    }
   });
   return fragment;
 }

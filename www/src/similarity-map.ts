@@ -36,10 +36,8 @@ export function nearestPairs(values: Float32Array, count: number, most: number):
   return pairs;
 }
 
-/** One pixel a pair; from the least alike to the most alike pair of different sentences, in the page's colours. */
-export function drawMap(canvas: HTMLCanvasElement, values: Float32Array, count: number): void {
-  const context = canvas.getContext('2d');
-  if (context === null) return;
+/** One pixel a pair; from the least alike to the most alike pair of different sentences, in the page's colours. Returns these two values. */
+export function drawMap(canvas: HTMLCanvasElement, values: Float32Array, count: number): [least: number, most: number] {
   canvas.width = canvas.height = count;
   const [low, high] = [colour(canvas, '--map-low'), colour(canvas, '--map-high')];
   let [least, most] = [Infinity, -Infinity];
@@ -48,13 +46,14 @@ export function drawMap(canvas: HTMLCanvasElement, values: Float32Array, count: 
     least = Math.min(least, value);
     most = Math.max(most, value);
   });
-  const image = context.createImageData(count, count);
+  const image = new ImageData(count, count);
   values.forEach((value, index) => {
     const share = most > least ? Math.min(1, (value - least) / (most - least)) : 1;
     const mixed = low.map((from, channel) => from + share * ((high[channel] ?? 0) - from));
     image.data.set([...mixed, 255], index * 4);
   });
-  context.putImageData(image, 0, 0);
+  canvas.getContext('2d')?.putImageData(image, 0, 0);
+  return [least, most];
 }
 
 /** Red, green and blue of a colour of the style sheet, as this scheme shows it. */

@@ -1,7 +1,7 @@
 /** How alike the sentences of the note are: a map of all pairs, and the pairs that are nearest. */
 import { Action } from './action';
 import { byId, counted, element, milliseconds } from './dom';
-import { loadedModel } from './model';
+import { modelFor } from './model';
 import { cut, locate } from './note';
 import { drawMap, nearestPairs, similarities, type Pair } from './similarity-map';
 
@@ -12,6 +12,8 @@ const PAIRS = 10;
 const start = byId('embed', HTMLButtonElement);
 const map = byId('map', HTMLCanvasElement);
 const told = byId('map-pair', HTMLElement);
+const least = byId('map-least', HTMLElement);
+const most = byId('map-most', HTMLElement);
 const pairs = byId('pairs', HTMLOListElement);
 const result = byId('similarity-result', HTMLElement);
 const action = new Action(byId('similarity-action', HTMLElement), 'Embedding the sentences', [start]);
@@ -42,12 +44,11 @@ export function startSimilarity(done: () => void): void {
 }
 
 async function run(): Promise<void> {
-  const session = loadedModel();
-  if (session === undefined) return action.complain(new Error('Load a model first.'));
   await action.run('Embedding…', async (signal, report) => {
     const { sentences: all } = (await cut()).split;
     const sentences = all.slice(0, MOST);
     if (sentences.length < 2) throw new Error('The note needs at least two sentences.');
+    const session = await modelFor(action, signal);
     const began = performance.now();
     const output = await session.embed(
       sentences.map(({ text }) => text),
@@ -56,7 +57,9 @@ async function run(): Promise<void> {
     const time = performance.now() - began;
     const values = similarities(output.data as Float32Array, sentences.length);
     shown = { sentences, values };
-    drawMap(map, values, sentences.length);
+    const [low, high] = drawMap(map, values, sentences.length);
+    least.textContent = low.toFixed(2);
+    most.textContent = high.toFixed(2);
     map.setAttribute('aria-label', `Similarity of ${sentences.length} sentences, pair by pair; the arrow keys tell of a pair`);
     pairs.replaceChildren(...nearestPairs(values, sentences.length, PAIRS).map(pairItem));
     tell(0, Math.min(1, sentences.length - 1));
@@ -84,6 +87,6 @@ function tell(row: number, column: number): void {
   const last = shown.sentences.length - 1;
   at = { row: Math.min(Math.max(row, 0), last), column: Math.min(Math.max(column, 0), last) };
   const value = shown.values[at.row * (last + 1) + at.column] ?? 0;
-  const sentence = (index: number): string => `${index + 1}. ${shown?.sentences[index]?.text ?? ''}`;
-  told.replaceChildren(element('strong', 'score', value.toFixed(3)), ` ${sentence(at.row)} — ${sentence(at.column)}`);
+  const sentence = (index: number): HTMLElement => element('p', '', `${index + 1}. ${shown?.sentences[index]?.text ?? ''}`);
+  told.replaceChildren(element('strong', 'score', value.toFixed(3)), sentence(at.row), sentence(at.column));
 }

@@ -1,10 +1,10 @@
 /** How little the model expects each word of the note, given the rest of its sentence: a heat map, drawn as it is found. */
 import { Action } from './action';
 import { byId, counted, element, milliseconds } from './dom';
-import { loadedModel } from './model';
+import { modelFor } from './model';
 import { cut, locate } from './note';
 
-/** Upper ends of the steps of the scale, in nats; style.css has a colour for each and one above. */
+/** Upper ends of the steps of the scale, in nats; style/results.css has a colour for each and one above. */
 const STEPS = [1, 2, 4, 6, 8, 10];
 const TOP = 10;
 
@@ -26,11 +26,10 @@ export function startSurprise(done: () => void): void {
 }
 
 async function run(): Promise<void> {
-  const session = loadedModel();
-  if (session === undefined) return action.complain(new Error('Load a model first.'));
   await action.run('Reading…', async (signal, report) => {
     const { text, split } = await cut();
     if (split.sentences.length === 0) throw new Error('The note has no sentence.');
+    const session = await modelFor(action, signal);
     heat.replaceChildren();
     words.replaceChildren();
     result.hidden = false;

@@ -1,6 +1,7 @@
 //! One file a command: its flags and what it does with them.
 
 pub mod convert;
+pub mod demo;
 pub mod doctor;
 pub mod embed;
 pub mod eval;
@@ -49,6 +50,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Answer> {
         Command::FillMask(arguments) => fill_mask::run(&arguments, common),
         Command::Convert(arguments) => convert::run(&arguments, common),
         Command::Inspect(arguments) => inspect::run(&arguments, common),
+        Command::Demo(arguments) => demo::run(&arguments, common),
         Command::Doctor(arguments) => doctor::run(&arguments, common),
     }
 }

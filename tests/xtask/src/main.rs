@@ -24,7 +24,7 @@ use report::Report;
 const USAGE: &str = "\
 cargo xtask test [native|docs|web]         check everything, or one part of it, as continuous integration does
 cargo xtask web                            build the npm package (web/dist) and the page (www/dist)
-cargo xtask screenshot                     build the page and write pictures of it to target/screenshots
+cargo xtask screenshots                    build the page and take the README's pictures of it (www/screenshots)
 cargo xtask quality [sections|sentences]   how good the rules are, on the public data in ../shared
 cargo xtask quality int8 MODEL             what a model loses with --dtype int8
 cargo xtask bench prepare [PYTHON]         speed and memory of preparing notes, beside the Python pipeline in ../shared
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         ["test", "docs"] => rust::docs(&mut report),
         ["test", "web"] => web(&mut report),
         ["web"] => tools::for_web(&mut report).and_then(|_| build_web(&mut report)),
-        ["screenshot"] => screenshot(&mut report),
+        ["screenshots"] => screenshots(&mut report),
         ["quality"] => return quality(&[]),
         ["quality", what @ ("sections" | "sentences")] => return quality(&[what.as_ref()]),
         ["quality", "int8", model] => return int8_quality(model),
@@ -98,8 +98,8 @@ fn web(report: &mut Report) -> anyhow::Result<()> {
     page::test(report, &browser, &models)
 }
 
-fn screenshot(report: &mut Report) -> anyhow::Result<()> {
+fn screenshots(report: &mut Report) -> anyhow::Result<()> {
     let browser = tools::for_web(report)?;
     build_web(report)?;
-    page::screenshot(report, &browser)
+    page::screenshots(report, &browser)
 }

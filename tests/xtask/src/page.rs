@@ -19,7 +19,7 @@ pub fn build(report: &mut Report) -> anyhow::Result<()> {
 pub fn test(report: &mut Report, browser: &Path, models: &Path) -> anyhow::Result<()> {
     report.tests("page in a browser", |counts| {
         tools::npm_install("tests/browser")?;
-        let tests = ["sections", "model", "access"].map(|name| format!("tests/browser/page_{name}.test.js"));
+        let tests = ["sections", "model", "failures", "access", "demo"].map(|name| format!("tests/browser/page_{name}.test.js"));
         let mut node = with_browser(program("node"), browser)?;
         // One browser at a time: tests have limits of time, and two would share the cores.
         node.env("ENGINE_MODELS", models).args(["--test", "--test-concurrency=1", "--test-reporter=spec"]).args(tests);
@@ -27,8 +27,8 @@ pub fn test(report: &mut Report, browser: &Path, models: &Path) -> anyhow::Resul
     })
 }
 
-/// Takes pictures of the page in light and dark, wide and narrow.
-pub fn screenshot(report: &mut Report, browser: &Path) -> anyhow::Result<()> {
+/// Takes the README's pictures of the page: light and dark, on a desktop and on a phone.
+pub fn screenshots(report: &mut Report, browser: &Path) -> anyhow::Result<()> {
     report.step("screenshots", || {
         tools::npm_install("tests/browser")?;
         run(with_browser(program("node"), browser)?.arg("tests/browser/screenshots.js"))
@@ -36,7 +36,6 @@ pub fn screenshot(report: &mut Report, browser: &Path) -> anyhow::Result<()> {
 }
 
 fn with_browser(mut node: Command, browser: &Path) -> anyhow::Result<Command> {
-    let target = workspace::target()?;
-    node.env("CHROMIUM", browser).env("NATIVE", target.join("debug/native")).env("SCREENSHOTS", target.join("screenshots"));
+    node.env("CHROMIUM", browser).env("NATIVE", workspace::target()?.join("debug/native"));
     Ok(node)
 }
