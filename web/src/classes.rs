@@ -45,7 +45,7 @@ impl Session {
     /// out. `second` makes it a pair of texts.
     ///
     /// # Errors
-    /// `settings` if the model is no classifier of texts, `tensor` without its head, `tokenizer`, and those of the device.
+    /// `tensor` if the model is no classifier of texts, `tokenizer`, and those of the device.
     #[wasm_bindgen(js_name = classifyText)]
     pub async fn classify_text(&self, text: String, second: Option<String>) -> Result<JsValue, JsValue> {
         let loaded = self.loaded();
@@ -58,7 +58,7 @@ impl Session {
     /// (`aggregation` `simple` or `first`, as transformers does it); offsets in UTF-16 code units.
     ///
     /// # Errors
-    /// `settings` if the model is no classifier of tokens, `tensor` without its head, `tokenizer`, and those of the device.
+    /// `tensor` if the model is no classifier of tokens, `tokenizer`, and those of the device.
     #[wasm_bindgen(js_name = classifyTokens)]
     pub async fn classify_tokens(&self, text: String, aggregation: JsValue) -> Result<JsValue, JsValue> {
         let loaded = self.loaded();

@@ -66,8 +66,8 @@ test('texts and pairs have their classes, likeliest first', async () => {
 });
 
 test('a model that is made for something else is refused, and so are options that are not known', async () => {
-  await assert.rejects((await pipeline('text-classification', tag.session))('aa'), { code: 'settings', message: /BertForSequenceClassification/ });
-  await assert.rejects((await pipeline('token-classification', classify.session))('aa'), { code: 'settings' });
+  await assert.rejects((await pipeline('text-classification', tag.session))('aa'), { code: 'tensor', message: /BertForSequenceClassification/ });
+  await assert.rejects((await pipeline('token-classification', classify.session))('aa'), { code: 'tensor' });
   await assert.rejects(tag('aa', { aggregation_strategy: 'average' }), { code: 'invalid-options' });
   await assert.rejects(classify(['aa', 'ab'], { text_pair: 'ac' }), { code: 'invalid-options', message: /2, found 1/ });
   const { classifies, labels, heads } = await tag.info();

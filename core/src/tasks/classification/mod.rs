@@ -27,7 +27,7 @@ pub struct TextClasses {
 /// Classes of a text, or of a pair of texts such as premise and hypothesis.
 ///
 /// # Errors
-/// [`Error::Settings`] if the model is made for something else, [`Error::Tensor`] without its head; tokenizer or machine fails.
+/// [`Error::Tensor`] if the model has no such head, or one for something else; the tokenizer or the machine fails.
 pub async fn classify_text<B: Backend>(
     model: &Model<B>,
     tokenizer: &WordPiece,
@@ -66,5 +66,6 @@ fn require(config: &Config, wanted: Classifies) -> Result<()> {
         Some(found) => found.architecture(),
         None => "no classifier",
     };
-    Err(Error::Settings(format!("this needs a model of the architecture {}, found {found}", wanted.architecture())))
+    let reason = format!("has not learnt this: expected a model of the architecture {}, found {found}", wanted.architecture());
+    Err(Error::Tensor { name: "classifier.weight".into(), reason })
 }

@@ -28,8 +28,7 @@ pub struct TokenClass {
 /// token is judged in the one in which more can be seen around it.
 ///
 /// # Errors
-/// [`crate::Error::Settings`] if the model is made for something else, [`crate::Error::Tensor`] without its head; tokenizer or machine
-/// fails.
+/// [`crate::Error::Tensor`] if the model has no such head, or one for something else; the tokenizer or the machine fails.
 pub async fn classify_tokens<B: Backend>(model: &Model<B>, tokenizer: &WordPiece, text: &str) -> Result<Vec<TokenClass>> {
     require(model.config(), Classifies::Tokens)?;
     let encoded = tokenizer.encode(text, None, None)?;
