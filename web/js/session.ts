@@ -1,7 +1,8 @@
-import type { Gpu, Loading, Session as WasmSession } from './plain.js';
+import type { Gpu, Session as WasmSession } from './plain.js';
 import { choose, defaultStorage, requireDevice, type DeviceName, type DeviceStorage, type DeviceWish, type Measured, type SelfTest } from './device.js';
 import { coded, failure, guarded, requireOptions, requireString } from './errors.js';
-import { chunks, open, read, type FileBody, type ModelSource } from './source.js';
+import { push, type Manifest } from './push.js';
+import { read, type ModelSource } from './source.js';
 import type { Aggregation, Facts, Labelled, Surprise, TextClasses, TokenVectors } from './session/engine.js';
 import type { Piece } from './tokenizer.js';
 import { hasRelaxedSimd, instance } from './wasm.js';
@@ -99,13 +100,6 @@ export interface MemoryReport {
   readonly gpu: number;
 }
 
-interface Manifest {
-  readonly shards: readonly { readonly name: string }[];
-  readonly tokenizer: { readonly vocabulary: { readonly name: string } };
-  readonly bytes: number;
-  readonly encoding: SessionInfo['encoding'];
-}
-
 /** A model that was loaded. It holds memory until `dispose()`. Calls are done one after the other, in the order in which they were made. */
 export class Session {
   readonly info: SessionInfo;
@@ -131,10 +125,13 @@ export class Session {
       const vocabulary = read(source, manifest.tokenizer.vocabulary.name, signal);
       const [choice, vocabularyBytes] = await Promise.all([choose(own, manifestBytes, { device, storage: storage ?? undefined, testing }), vocabulary]);
       const { gpu, selfTest, measured } = choice;
-      const loading = gpu
+      let loading = gpu
         ? own.bindings.Loading.ontoGpu(manifestBytes, vocabularyBytes, gpu)
         : own.bindings.Loading.intoWasm(manifestBytes, vocabularyBytes);
-      await push(loading, manifest, source, signal, onProgress);
+      // Pages that came over plain HTTP have none; then wasm hashes, which takes some seconds for a large model.
+      const subtle = globalThis.crypto?.subtle as SubtleCrypto | undefined;
+      if (subtle) loading = loading.hashedByCaller();
+      await push(loading, manifest, { source, subtle, signal, onProgress });
       const inner = loading.finish();
       const facts = inner.facts as Pick<SessionInfo, 'device' | 'config' | 'heads' | 'isCased' | 'classifies' | 'labels'>;
       const info = { ...facts, relaxedSimd: hasRelaxedSimd(), encoding: manifest.encoding, selfTest, measured };
@@ -268,33 +265,6 @@ export class Session {
 
 function closed(): Error {
   return failure('disposed', 'this session has been disposed of, or closed by a fault; load another');
-}
-
-/** Pushes all shards; the next is asked for while one arrives. */
-async function push(
-  loading: Loading,
-  { shards, bytes: total }: Manifest,
-  source: ModelSource,
-  signal: AbortSignal | undefined,
-  onProgress: LoadOptions['onProgress'],
-): Promise<void> {
-  const ask = (number: number): Promise<FileBody> | undefined => {
-    const shard = shards[number];
-    const body = shard && open(source, shard.name, signal);
-    // If an earlier shard fails, nobody waits for this one.
-    body?.catch(() => {});
-    return body;
-  };
-  let next = ask(0);
-  for (const [number, { name }] of shards.entries()) {
-    const body = await next;
-    next = ask(number + 1);
-    if (body === undefined) continue;
-    for await (const chunk of chunks(body, name, signal)) {
-      loading.push(number, chunk);
-      onProgress?.({ loaded: loading.loadedBytes, total });
-    }
-  }
 }
 
 /** Of a trap for which there was no memory left; the engine does not tell. */

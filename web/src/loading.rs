@@ -66,6 +66,21 @@ impl Loading {
         Ok(())
     }
 
+    /// Leaves hashing to JavaScript, whose SHA-256 is the machine's own; before the first `push`. Every shard then wants `verify`.
+    #[wasm_bindgen(js_name = hashedByCaller)]
+    #[must_use]
+    pub fn hashed_by_caller(self) -> Self {
+        Self { loader: self.loader.hashed_by_caller(), ..self }
+    }
+
+    /// Compares the SHA-256 of a shard's bytes, as they were pushed, with the manifest's.
+    ///
+    /// # Errors
+    /// `file-hash` for another one. The load has failed.
+    pub fn verify(&mut self, shard: usize, sha256: &[u8]) -> Result<(), JsValue> {
+        self.loader.verify(shard, sha256).map_err(js)
+    }
+
     /// Bytes of weights that are there.
     #[wasm_bindgen(getter, js_name = loadedBytes)]
     pub fn loaded_bytes(&self) -> f64 {

@@ -36,6 +36,23 @@ impl AnyLoader {
         }
     }
 
+    /// See [`Loader::verify`].
+    pub fn verify(&mut self, shard: usize, sha256: &[u8]) -> Result<()> {
+        match self {
+            Self::Wasm(loader) => loader.verify(shard, sha256),
+            Self::WebGpu(loader) => loader.verify(shard, sha256),
+        }
+    }
+
+    /// See [`Loader::hashed_by_caller`].
+    #[must_use]
+    pub fn hashed_by_caller(self) -> Self {
+        match self {
+            Self::Wasm(loader) => Self::Wasm(loader.hashed_by_caller()),
+            Self::WebGpu(loader) => Self::WebGpu(loader.hashed_by_caller()),
+        }
+    }
+
     /// See [`Loader::loaded_bytes`].
     pub const fn loaded_bytes(&self) -> u64 {
         match self {

@@ -131,25 +131,23 @@ impl Right {
         self.columns
     }
 
-    /// Places of a column's values.
-    fn places(&self, column: usize) -> impl Iterator<Item = usize> + use<> {
-        let (depth, width) = (self.depth, self.width.max(1));
-        let first = column / width * width * depth + column % width;
-        (0..depth).map(move |at| first + at * width)
+    /// Place of a column's first value; the others follow at distances of `width`.
+    fn first(&self, column: usize) -> usize {
+        let width = self.width.max(1);
+        column / width * width * self.depth + column % width
     }
 
     /// Puts in a column.
     pub fn set_column(&mut self, column: usize, values: &[f32]) {
-        for (place, value) in self.places(column).zip(values) {
-            if let Some(place) = self.values.get_mut(place) {
-                *place = *value;
-            }
-        }
+        let first = self.first(column);
+        let places = self.values.get_mut(first..).unwrap_or_default().iter_mut().step_by(self.width.max(1)).take(self.depth);
+        places.zip(values).for_each(|(place, value)| *place = *value);
     }
 
-    /// Values of a column.
+    /// Values of a column; of one beyond the last zeros.
     pub fn column(&self, column: usize) -> impl Iterator<Item = f32> {
-        self.places(column).map(|place| self.values.get(place).copied().unwrap_or_default())
+        let places = self.values.get(self.first(column)..).unwrap_or_default().iter().step_by(self.width.max(1)).copied();
+        places.chain(std::iter::repeat(0.0)).take(self.depth)
     }
 
     #[inline(always)]

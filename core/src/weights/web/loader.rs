@@ -1,5 +1,7 @@
 //! A stream of shards into a model: rows go to the machine as they arrive, and only a row that is not whole yet is kept.
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha256};
 
 use super::{Manifest, NamedFile, hexadecimal};
@@ -23,7 +25,10 @@ pub struct Loader<B: Load> {
     /// Number of the shard that is arriving, the bytes of it that are there, and their hash so far.
     shard: usize,
     arrived: u64,
-    hash: Sha256,
+    /// `None` if the caller hashes.
+    hash: Option<Sha256>,
+    /// Shards of which the caller has not said the hash.
+    unverified: BTreeSet<usize>,
     /// Bytes of the shards before.
     before: u64,
     has_failed: bool,
@@ -46,10 +51,32 @@ impl<B: Load> Loader<B> {
             row: Vec::new(),
             shard: 0,
             arrived: 0,
-            hash: Sha256::new(),
+            hash: Some(Sha256::new()),
+            unverified: BTreeSet::new(),
             before: 0,
             has_failed: false,
         })
+    }
+
+    /// Leaves hashing to the caller, who has something faster, and says what it was with [`Self::verify`]; to be called before the first
+    /// push. There is no model before every shard's hash is right.
+    #[must_use]
+    pub fn hashed_by_caller(mut self) -> Self {
+        self.hash = None;
+        self.unverified = (0..self.manifest.shards.len()).collect();
+        self
+    }
+
+    /// Compares the SHA-256 of a shard's bytes, as they were pushed, with the manifest's.
+    ///
+    /// # Errors
+    /// [`Error::File`] for another hash; the load has failed.
+    pub fn verify(&mut self, shard: usize, sha256: &[u8]) -> Result<()> {
+        let Some(named) = self.manifest.shards.get(shard) else { return Err(self.no_such(shard)) };
+        self.unverified.remove(&shard);
+        let result = named.check_hash(hexadecimal(sha256));
+        self.has_failed |= result.is_err();
+        result
     }
 
     /// What is being loaded.
@@ -83,6 +110,9 @@ impl<B: Load> Loader<B> {
         if let Some(current) = self.manifest.shards.get(self.shard) {
             return Err(self.unfinished(current));
         }
+        if self.has_failed || !self.unverified.is_empty() {
+            return Err(Error::Weights("the load has failed, or a shard's hash was not compared: begin it anew".into()));
+        }
         let mut tensors = self.finished.into_iter();
         let Manifest { config, heads, .. } = &self.manifest;
         let incomplete = || Error::Weights("the load has failed: begin it anew".into());
@@ -94,10 +124,7 @@ impl<B: Load> Loader<B> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let Some(named) = self.manifest.shards.get(shard) else {
-            let count = self.manifest.shards.len();
-            return Err(Error::Weights(format!("there are {count} shards, numbered from 0; found number {shard}")));
-        };
+        let Some(named) = self.manifest.shards.get(shard) else { return Err(self.no_such(shard)) };
         let added = bytes.len() as u64;
         if shard < self.shard {
             return Err(named.fault(FileFault::Size { expected: named.bytes, found: named.bytes.saturating_add(added) }));
@@ -109,15 +136,24 @@ impl<B: Load> Loader<B> {
         if arrived > named.bytes {
             return Err(named.fault(FileFault::Size { expected: named.bytes, found: arrived }));
         }
-        self.hash.update(bytes);
+        if let Some(hash) = &mut self.hash {
+            hash.update(bytes);
+        }
         self.arrived = arrived;
         if arrived == named.bytes {
             // Before the rows of its end are laid down: a damaged shard completes nothing.
-            named.check_hash(hexadecimal(self.hash.finalize_reset().as_slice()))?;
+            if let Some(hash) = &mut self.hash {
+                named.check_hash(hexadecimal(hash.finalize_reset().as_slice()))?;
+            }
             self.before = self.before.saturating_add(arrived);
             (self.shard, self.arrived) = (shard + 1, 0);
         }
         self.lay_down(bytes)
+    }
+
+    fn no_such(&self, shard: usize) -> Error {
+        let count = self.manifest.shards.len();
+        Error::Weights(format!("there are {count} shards, numbered from 0; found number {shard}"))
     }
 
     /// What is wrong with the shard that is arriving, if nothing more comes.

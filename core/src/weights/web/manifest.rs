@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MANIFEST, sha256};
+use super::{MANIFEST, SHARD_BYTES, sha256};
 use crate::{
     Error, FileFault, Result,
     bert::{Config, Encoding, Heads, Parameter, Weights, fused_shape},
@@ -168,8 +168,9 @@ impl Manifest {
             }
         }
         for shard in &self.shards {
-            if shard.bytes == 0 {
-                return Err(wrong(format!("shard {} is empty", shard.name)));
+            if shard.bytes == 0 || shard.bytes > SHARD_BYTES as u64 {
+                let (name, found) = (&shard.name, shard.bytes);
+                return Err(wrong(format!("a shard has 1 to {SHARD_BYTES} bytes; {name} has {found}")));
             }
             shards = shards.saturating_add(shard.bytes);
         }
@@ -323,9 +324,13 @@ mod tests {
 
     #[test]
     fn numbers_that_disagree_are_refused() {
-        for (path, value) in
-            [("/shards/0/bytes", 1), ("/shards/0/bytes", 0), ("/bytes", 5), ("/config/num_hidden_layers", 1 << 20)]
-        {
+        for (path, value) in [
+            ("/shards/0/bytes", 1),
+            ("/shards/0/bytes", 0),
+            ("/shards/0/bytes", 1 << 40),
+            ("/bytes", 5),
+            ("/config/num_hidden_layers", 1 << 20),
+        ] {
             let error = refused(|json| *json.pointer_mut(path).unwrap() = value.into());
             assert!(matches!(error, Error::Weights(_)), "{path}: {error}");
         }

@@ -120,6 +120,28 @@ mod on_a_machine {
         block_on(model.last_hidden_state(&batch)).unwrap().data
     }
 
+    #[test]
+    fn there_is_no_model_before_the_caller_s_hashes_are_right() {
+        let (manifest, shards) = written(Encoding::F32, 500);
+        let pushed = || {
+            let mut loader = Loader::new(Candle::default(), manifest.clone()).unwrap().hashed_by_caller();
+            push_all(&mut loader, &shards, 100).unwrap();
+            loader
+        };
+        let hash = |bytes: &[u8]| <sha2::Sha256 as sha2::Digest>::digest(bytes);
+        let mut loader = pushed();
+        shards.iter().enumerate().for_each(|(number, shard)| loader.verify(number, &hash(shard)).unwrap());
+        assert!(loader.finish().is_ok());
+        let mut loader = pushed();
+        shards.iter().enumerate().skip(1).for_each(|(number, shard)| loader.verify(number, &hash(shard)).unwrap());
+        assert!(loader.finish().unwrap_err().to_string().contains("hash was not compared"));
+        let mut loader = pushed();
+        assert!(matches!(loader.verify(1, &hash(b"other")), Err(Error::File { fault: FileFault::Hash { .. }, .. })));
+        shards.iter().enumerate().for_each(|(number, shard)| loader.verify(number, &hash(shard)).unwrap());
+        assert!(loader.finish().is_err());
+        assert!(pushed().verify(shards.len(), &hash(b"")).is_err());
+    }
+
     fn push_all(loader: &mut Loader<Candle>, shards: &[Vec<u8>], piece: usize) -> crate::Result<()> {
         shards
             .iter()
