@@ -42,7 +42,7 @@ const model = {
 
 async function open() {
   platform.openFolder = () => localSource('memory', async (file) => new Blob([files.get(file)]));
-  const host = new LocalHost(async () => makeEngine(model));
+  const host = new LocalHost(makeEngine(model));
   await host.call('load', ['memory', { device: 'auto', isOffline: false }], {});
   calls.length = 0;
   return new Session(host);
@@ -116,7 +116,7 @@ test('one mask is filled as transformers.js does, several together or each for i
   assert.deepEqual(list[1][0].tokens, [0, 0]);
   const apart = await session.fillMask('b [MASK] [MASK]', { joint: false });
   assert.deepEqual(apart.map((fillings) => fillings.length), [5, 5]);
-  await assert.rejects(session.fillMask(['a [MASK]', 'a secret']), { code: 'no-mask', message: 'Mask token ([MASK]) not found in text.' });
+  await assert.rejects(session.fillMask(['a [MASK]', 'a secret']), { code: 'text', message: 'Mask token ([MASK]) not found in text.' });
 });
 
 test('a cancelled call stops between groups with the reason, and the session goes on', async () => {

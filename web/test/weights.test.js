@@ -60,7 +60,7 @@ test('servers that are busy are asked again, and given up with words when they s
   const twice = await load(context, { fault: (name, { count }) => (name === second && count < 3 ? { status: 503 } : {}) });
   assert.ok(twice.model.bytes.equals(weights));
   const always = await load(context, { fault: (name) => (name === second ? { status: 503 } : {}) });
-  assert.equal(always.error.code, 'network');
+  assert.equal(always.error.code, 'fetch');
   assert.match(always.error.message, /weights-00002-of-00002\.bin: the server answered 503; 6 attempts failed/);
 });
 
@@ -140,14 +140,14 @@ test('offline, what was loaded once is there', async (context) => {
   const rest = { engine: makeEngine(), source: httpSource(address), store, tell: () => undefined, backoff: () => 5 };
   const model = await loadModel(settings, rest);
   assert.ok(model.bytes.equals(weights));
-  await assert.rejects(loadModel(settings, { ...rest, store: makeStore() }), { code: 'network' });
+  await assert.rejects(loadModel(settings, { ...rest, store: makeStore() }), { code: 'fetch' });
 });
 
 test('a load that may ask no server asks none', async (context) => {
   const store = makeStore();
   const settings = { isOffline: true };
   const empty = await load(context, { store, settings });
-  assert.equal(empty.error.code, 'network');
+  assert.equal(empty.error.code, 'fetch');
   assert.match(empty.error.message, /local_files_only/);
   const server = await serveModel(files);
   context.after(() => server.close());

@@ -1,6 +1,7 @@
 /** The side of a session that computes, in this thread (`local.ts`) or in a worker (`worker-host.ts`). */
 import type { Embedded, EmbedSettings, Facts, Filled, FilledJointly, MemoryUse, Surprise, TokenVectors } from './engine.js';
 import type { Piece } from '../tokenizer.js';
+import type { Verified } from './verify.js';
 import type { LoadSettings } from '../weights/load.js';
 import type { ProgressInfo } from '../weights/progress.js';
 import type { ModelSource } from '../weights/source.js';
@@ -20,6 +21,8 @@ export interface HostFacts extends Facts {
   readonly storage: StorageKind;
   /** Requests since the model was ready, as the browser counts them, in the thread that computes. */
   readonly requests: number;
+  /** With `verify`, if there was a GPU to verify: how far its answers are from the processor's. */
+  readonly verified?: Verified;
 }
 
 /** What a host does: arguments and result of every call, all of which can be posted to a worker. */
