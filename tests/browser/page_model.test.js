@@ -75,6 +75,17 @@ test('where a server has no model the page says so, and every tab that one is ne
   await bare.close();
 });
 
+test('headers by themselves are not compared', async () => {
+  await loadModel();
+  await page.fill('#note', 'Allergies:\nAa ab.\n\nPlan:\nZz zy.');
+  await page.getByText(/^2 sections, 4 sentences/).waitFor();
+  await tab('Similarity');
+  await page.click('#embed');
+  await page.getByText(/^2 sentences embedded in/).waitFor();
+  assert.match(await page.textContent('#pairs'), /2\. Aa ab\.4\. Zz zy\.$/);
+  await noTroubles();
+});
+
 test('sentences are embedded, mapped and paired', async () => {
   await loadModel();
   await page.fill('#note', 'Aa ab ac. Zz zy zx. Aa ab ac. Ba bb bc.');
@@ -89,6 +100,16 @@ test('sentences are embedded, mapped and paired', async () => {
   assert.match(await page.textContent('#map-pair'), /^[\d.-]+2\. Zz zy zx\.2\. Zz zy zx\.$/);
   await page.locator('#pairs button').first().click();
   assert.equal(await page.locator('#note').evaluate((note) => note.value.slice(note.selectionStart, note.selectionEnd)), 'Aa ab ac.');
+  await noTroubles();
+});
+
+test('pieces are those of the model', async () => {
+  await page.check('#show-pieces');
+  await page.fill('#note', 'aa 🫀 ab abc');
+  await page.getByText('In use: that of the model.').waitFor();
+  await page.waitForFunction(() => document.querySelectorAll('.piece').length === 4);
+  const pieces = await page.locator('.piece').evaluateAll((pieces) => pieces.map((piece) => [piece.textContent, piece.title]));
+  assert.deepEqual(pieces, [['aa', 'aa  5'], ['🫀', '[UNK]  1'], ['ab', 'ab  6'], ['abc', '[UNK]  1']]);
   await noTroubles();
 });
 

@@ -69,7 +69,7 @@ test('once ready, the page makes no request, whatever is done on it', async () =
   await page.fill('#note', 'Assessment: stable. Plan: none.');
   for (const splitter of ['fixed', 'faithful', 'none', 'clinical']) await page.selectOption('#splitter', splitter);
   await page.check('#show-pieces');
-  await page.locator('.piece').first().waitFor();
+  await page.getByText('Pieces need a model, or a vocabulary of your own.').waitFor();
   await page.selectOption('#sample', 'radiology');
   await page.click('#clear');
   await page.waitForTimeout(300);

@@ -73,6 +73,6 @@ function item({ start, end, text, nats }: Word): HTMLLIElement {
 
 function told(nats: number): string {
   const probability = Math.exp(-nats);
-  const percent = probability >= 0.001 ? (100 * probability).toFixed(1) : (100 * probability).toExponential(0);
+  const percent = probability >= 0.001 ? (100 * probability).toFixed(1) : 'below 0.1';
   return `${nats.toFixed(1)} nats, probability ${percent} %`;
 }
