@@ -204,6 +204,29 @@ test('notes that are empty, long, or of other scripts leave the page usable', as
   await noTroubles();
 });
 
+test('a sentence of 200 kB can be cancelled, and its words lie where they are said to lie', async () => {
+  await loadModel();
+  await tab('Surprise');
+  await page.locator('#note').evaluate((area) => {
+    area.value = 'aa zz '.repeat(34_000);
+    area.dispatchEvent(new Event('input'));
+  });
+  await page.click('#surprise');
+  await page.locator('#heat span').nth(300).waitFor({ state: 'attached' });
+  await page.locator('#surprise-action').getByRole('button', { name: 'Cancel' }).click();
+  await page.locator('#surprise-action').getByText('Cancelled.').waitFor();
+  await page.fill('#note', `${'aa ab '.repeat(200)}zz`);
+  await page.click('#surprise');
+  await page.getByText(/^401 words in/).waitFor();
+  assert.deepEqual(new Set(await page.locator('#heat span').allTextContents()), new Set(['aa', 'ab', 'zz']));
+  for (const word of await page.locator('#surprising-words button').all()) {
+    await word.click();
+    const selected = await page.locator('#note').evaluate((note) => note.value.slice(note.selectionStart, note.selectionEnd));
+    assert.equal(selected, await word.textContent());
+  }
+  await noTroubles();
+});
+
 test('once the model is there nothing is asked of the network, also by the worker, and it works with the cable out', async () => {
   await loadModel();
   await page.waitForTimeout(300);
