@@ -21,13 +21,14 @@ function makeDevice(device, error) {
 }
 
 /** Loads with a GPU that errs by `error`; `device` is what is asked for. */
-async function load(error, settings) {
+async function load(error, settings, { noRoom = false } = {}) {
   platform.openFolder = () => localSource('memory', async (file) => new Blob([files.get(file)]));
   const [gpu, processor] = [makeDevice('webgpu', error), makeDevice('wasm', 0)];
   const asked = [];
   const engine = {
     load: async (open, options) => {
       asked.push(options.device);
+      if (noRoom && options.device === 'wasm') throw Object.assign(new Error('full'), { code: 'out-of-memory' });
       return makeEngine(options.device === 'wasm' ? processor : gpu).load(open, options);
     },
   };
@@ -56,6 +57,12 @@ for (const error of [0.5, NaN]) {
     assert.deepEqual([gpu.disposed, processor.disposed], [1, 1]);
   });
 }
+
+test('a processor that has no room for the model leaves nothing behind', async () => {
+  const { failed, gpu } = await load(0, { isVerified: true }, { noRoom: true });
+  assert.equal(failed.code, 'out-of-memory');
+  assert.equal(gpu.disposed, 1);
+});
 
 test('unless it is asked for nothing is loaded twice', async () => {
   const { facts, asked } = await load(0.5, {});

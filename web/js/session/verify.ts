@@ -25,21 +25,23 @@ export async function verified(
   loadOnProcessor: () => Promise<Model>,
   isAnyDevice: boolean,
 ): Promise<{ model: Model; verdict: Verified }> {
-  const onProcessor = await loadOnProcessor().catch(async (error: unknown) => {
-    await onGpu.dispose();
+  const loaded = [onGpu];
+  try {
+    const onProcessor = await loadOnProcessor();
+    loaded.push(onProcessor);
+    const verdict = compare(await vectors(onGpu), await vectors(onProcessor));
+    if (!verdict.passed && !isAnyDevice) {
+      const found = `smallest cosine with the processor's answers ${verdict.cosine.toFixed(4)}, expected ${LEAST_COSINE}`;
+      throw failure('no-gpu', `the GPU computes this model wrongly (${found}): use device wasm`);
+    }
+    const [used, unused] = verdict.passed ? [onGpu, onProcessor] : [onProcessor, onGpu];
+    loaded.splice(loaded.indexOf(unused), 1);
+    await unused.dispose();
+    return { model: used, verdict };
+  } catch (error) {
+    for (const model of loaded) await model.dispose();
     throw error;
-  });
-  const [theirs, ours] = [await vectors(onGpu), await vectors(onProcessor)];
-  const verdict = compare(theirs, ours);
-  if (!verdict.passed && isAnyDevice) {
-    await onGpu.dispose();
-    return { model: onProcessor, verdict };
   }
-  await onProcessor.dispose();
-  if (verdict.passed) return { model: onGpu, verdict };
-  await onGpu.dispose();
-  const found = `smallest cosine with the processor's answers ${verdict.cosine.toFixed(4)}, expected ${LEAST_COSINE}`;
-  throw failure('no-gpu', `the GPU computes this model wrongly (${found}): use device wasm`);
 }
 
 async function vectors(model: Model): Promise<Float32Array[]> {
