@@ -52,6 +52,14 @@ for (const [model, most] of [['mini', 4096], ['base', 600]]) {
   });
 }
 
+for (const device of ['webgpu', 'wasm']) {
+  test(`classes of tokens and texts on ${device} equal the reference`, async () => {
+    const found = await page.evaluate((device) => globalThis.compareClasses({ tokens: '/models/tokens', texts: '/models/texts' }, { device }), device);
+    assert.equal(found.device, device);
+    assert.ok(found.sameClasses && found.scores.maxAbs <= TOLERANCE, `max-abs ${found.scores.maxAbs}`);
+  });
+}
+
 test('auto tries both devices once, takes the faster, and remembers', async () => {
   const { first, second, kept } = await page.evaluate(async () => {
     const kept = new Map();

@@ -6,13 +6,14 @@
 use std::fs;
 use std::path::Path;
 
-use clinicalbert_core::bert::{Candle, Config, Encoding, Model, initialize};
+use clinicalbert_core::bert::{Candle, Classifies, Config, Encoding, Model, Part, initialize, parameters_and_classifier};
+use clinicalbert_core::tasks::classification::{Grouping, classify_text, classify_tokens, entities};
 use clinicalbert_core::tasks::embedding::Embedder;
 use clinicalbert_core::tasks::masked_text::Masked;
 use clinicalbert_core::tasks::pooling::Pooling;
 use clinicalbert_core::tokenizer::{Case, SPECIAL_TOKENS, WordPiece};
-use clinicalbert_core::weights::Tensors;
 use clinicalbert_core::weights::web::{Description, MANIFEST, NamedFile, SHARD_BYTES, Source, TokenizerFacts, write};
+use clinicalbert_core::weights::{HostTensor, Tensors};
 use pollster::block_on;
 use serde_json::{Value, json};
 
@@ -31,16 +32,52 @@ fn main() -> Outcome<()> {
     model(&folder.join("mini"), (4, 256, 4, 1024), &[1, 7, 64, 128, 511, 512], SHARD_BYTES)?;
     model(&folder.join("base"), (2, 768, 12, 3072), &[1, 33, 128, 512], SHARD_BYTES)?;
     // For everything but numbers: many small shards.
-    model(&folder.join("tiny"), (2, 32, 2, 64), &[1, 9], 20_000)
+    model(&folder.join("tiny"), (2, 32, 2, 64), &[1, 9], 20_000)?;
+    classifier(&folder.join("tokens"), Classifies::Tokens)?;
+    classifier(&folder.join("texts"), Classifies::Texts)
 }
 
-fn model(
-    folder: &Path,
-    (layers, hidden, heads, wide): (usize, usize, usize, usize),
-    lengths: &[usize],
-    shard_bytes: usize,
-) -> Outcome<()> {
-    let config = Config {
+/// A fine-tuned model of any numbers, and what it says of some texts: the class and score of every token, or the scores of the whole.
+fn classifier(folder: &Path, classifies: Classifies) -> Outcome<()> {
+    let labels = ["O", "B-problem", "I-problem", "B-test", "I-test"].map(String::from).to_vec();
+    let config =
+        Config { max_position_embeddings: 64, classifies: Some(classifies), labels: labels.into(), ..shape((2, 32, 2, 64)) };
+    let mut tensors = weights(&config);
+    for parameter in parameters_and_classifier(&config).into_iter().filter(|parameter| parameter.part == Part::Classifier) {
+        let data = (0..parameter.elements()).map(|at| ((at * 37 % 101) as f32 - 50.0) / 50.0).collect();
+        tensors.insert(parameter.name, HostTensor { shape: parameter.shape, data });
+    }
+    let vocabulary = vocabulary();
+    let tokenizer = WordPiece::from_vocab(&vocabulary, Case::Cased)?;
+    write_folder(folder, &config, &tensors, Encoding::F32, SHARD_BYTES, &vocabulary)?;
+    let model = Model::new(Candle::default(), &config, &tensors)?;
+    let texts = ["aa ab, zz é ba", "ca da ea fa ga ha", &"ba ca dz ".repeat(60), ""];
+    let mut answers = Vec::new();
+    for text in texts {
+        answers.push(match classifies {
+            Classifies::Tokens => {
+                let tokens = block_on(classify_tokens(&model, &tokenizer, text))?;
+                let grouped = [("simple", Grouping::Tokens), ("first", Grouping::Words)].map(|(name, by)| {
+                    let found = entities(&tokens, &config.labels, &tokenizer, by);
+                    let found = found.iter().map(|one| json!({ "entity_group": one.tag, "score": one.score })).collect();
+                    (name.to_owned(), Value::Array(found))
+                });
+                let tokens: Vec<_> = tokens.iter().map(|one| json!({ "class": one.class, "score": one.score })).collect();
+                json!({ "text": text, "tokens": tokens, "grouped": serde_json::Map::from_iter(grouped) })
+            }
+            Classifies::Texts => {
+                let pair = block_on(classify_text(&model, &tokenizer, text, Some("ba ca")))?;
+                let alone = block_on(classify_text(&model, &tokenizer, text, None))?;
+                json!({ "text": text, "scores": alone.scores, "isCut": alone.is_cut, "with": "ba ca", "pair": pair.scores })
+            }
+        });
+    }
+    let expected = json!({ "labels": config.labels.names(), "answers": answers });
+    Ok(fs::write(folder.join("expected.json"), expected.to_string())?)
+}
+
+fn shape((layers, hidden, heads, wide): (usize, usize, usize, usize)) -> Config {
+    Config {
         vocab_size: ENTRIES,
         hidden_size: hidden,
         num_hidden_layers: layers,
@@ -48,31 +85,46 @@ fn model(
         intermediate_size: wide,
         initializer_range: 0.05,
         ..Config::default()
-    };
+    }
+}
+
+fn model(folder: &Path, sizes: (usize, usize, usize, usize), lengths: &[usize], shard_bytes: usize) -> Outcome<()> {
+    let config = shape(sizes);
     let tensors = weights(&config);
     let vocabulary = vocabulary();
     let tokenizer = WordPiece::from_vocab(&vocabulary, Case::Cased)?;
     for (name, encoding) in [("f32", Encoding::F32), ("f16", Encoding::F16), ("int8", Encoding::Int8)] {
         let folder = folder.join(name);
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join("vocab.txt"), &vocabulary)?;
+        write_folder(&folder, &config, &tensors, encoding, shard_bytes, &vocabulary)?;
         // Not for the web: `native` wants them in a folder.
         fs::write(folder.join("config.json"), serde_json::to_vec(&config)?)?;
         fs::write(folder.join("tokenizer_config.json"), tokenizer.tokenizer_config_json(config.max_position_embeddings))?;
-        let tokenizer_facts = TokenizerFacts {
-            vocabulary: NamedFile::of("vocab.txt", vocabulary.as_bytes()),
-            is_cased: true,
-            max_length: config.max_position_embeddings,
-        };
-        let description = Description { config: config.clone(), tokenizer: tokenizer_facts, source: Source::default() };
-        let manifest = write(&description, &tensors, encoding, shard_bytes, |name, bytes| {
-            fs::write(folder.join(name), bytes).map_err(Box::<dyn std::error::Error>::from)
-        })?;
-        fs::write(folder.join(MANIFEST), manifest.to_json()?)?;
         let model = Model::encoded(Candle::default(), &config, &tensors, encoding)?;
         fs::write(folder.join("expected.json"), expected(&model, &tokenizer, lengths)?.to_string())?;
     }
     Ok(())
+}
+
+fn write_folder(
+    folder: &Path,
+    config: &Config,
+    tensors: &Tensors,
+    encoding: Encoding,
+    shard_bytes: usize,
+    vocabulary: &str,
+) -> Outcome<()> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("vocab.txt"), vocabulary)?;
+    let tokenizer = TokenizerFacts {
+        vocabulary: NamedFile::of("vocab.txt", vocabulary.as_bytes()),
+        is_cased: true,
+        max_length: config.max_position_embeddings,
+    };
+    let description = Description { config: config.clone(), tokenizer, source: Source::default() };
+    let manifest = write(&description, tensors, encoding, shard_bytes, |name, bytes| {
+        fs::write(folder.join(name), bytes).map_err(Box::<dyn std::error::Error>::from)
+    })?;
+    Ok(fs::write(folder.join(MANIFEST), manifest.to_json()?)?)
 }
 
 fn weights(config: &Config) -> Tensors {

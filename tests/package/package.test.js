@@ -94,6 +94,7 @@ test('Node runs it as it is', async () => {
 
 test('the examples in its README run', async () => {
   await cp(model, join(project, 'models/bio-clinical-bert'), { recursive: true });
+  await cp(join(process.env.ENGINE_MODELS, 'tokens'), join(project, 'models/my-tagger'), { recursive: true });
   const text = await readFile(join(project, 'node_modules/clinicalbert/README.md'), 'utf8');
   const examples = [...text.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code);
   assert.equal(examples.length, 2);

@@ -6,12 +6,29 @@ export { env, type WasmSource } from './wasm.js';
 export type { CodedError, ErrorCode } from './errors.js';
 export { split, type Placeholder, type Section, type Sentence, type SplitNote, type SplitOptions } from './split.js';
 export { Tokenizer, type Piece, type TokenizerOptions } from './tokenizer.js';
-export { pipeline, type FeatureExtractionPipeline, type FillMaskPipeline, type Pipeline, type Task } from './pipeline.js';
+export {
+  pipeline,
+  type FeatureExtractionPipeline,
+  type FillMaskPipeline,
+  type Pipeline,
+  type Task,
+  type TextClassificationPipeline,
+  type TokenClassificationPipeline,
+} from './pipeline.js';
 export { load, type LoadOptions } from './load.js';
 export { Session, type SessionInfo } from './session/session.js';
 /** A model in this thread, without worker and storage: what `load` and `pipeline` are built on. */
 export { Session as Engine } from './session.js';
 export type { EmbedOptions, Features, Pooling, TextFacts } from './session/embed.js';
+export type {
+  ClassifyTexts,
+  ClassifyTokens,
+  Entity,
+  LabelledToken,
+  TextClass,
+  TextClassificationOptions,
+  TokenClassificationOptions,
+} from './session/classify.js';
 export type { FillMaskCall, FillMaskOptions, FillMaskOutput, FillMaskSingle } from './session/fill-mask.js';
 export type { CallOptions } from './session/options.js';
 export type { CallProgress } from './session/host.js';

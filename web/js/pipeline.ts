@@ -1,12 +1,13 @@
 /** transformers.js's front door: a task and a model become a function. */
 import { failure } from './errors.js';
+import type { ClassifyTexts, ClassifyTokens } from './session/classify.js';
 import type { EmbedOptions, Features } from './session/embed.js';
 import type { FillMaskCall } from './session/fill-mask.js';
 import { load, type LoadOptions } from './load.js';
 import { Session, type SessionInfo } from './session/session.js';
 import type { ModelSource } from './weights/source.js';
 
-const TASKS = ['feature-extraction', 'fill-mask'] as const;
+const TASKS = ['feature-extraction', 'fill-mask', 'token-classification', 'text-classification'] as const;
 
 export type Task = (typeof TASKS)[number];
 
@@ -25,6 +26,8 @@ export interface FeatureExtractionPipeline extends Pipeline {
 }
 
 export type FillMaskPipeline = Pipeline & FillMaskCall;
+export type TokenClassificationPipeline = Pipeline & ClassifyTokens;
+export type TextClassificationPipeline = Pipeline & ClassifyTexts;
 
 /**
  * Loads a model for a task. `model` is the address of a folder that `native convert --to web` wrote, relative to the page (under Node also its
@@ -36,6 +39,16 @@ export async function pipeline(
   options?: LoadOptions,
 ): Promise<FeatureExtractionPipeline>;
 export async function pipeline(task: 'fill-mask', model: ModelSource | Session, options?: LoadOptions): Promise<FillMaskPipeline>;
+export async function pipeline(
+  task: 'token-classification',
+  model: ModelSource | Session,
+  options?: LoadOptions,
+): Promise<TokenClassificationPipeline>;
+export async function pipeline(
+  task: 'text-classification',
+  model: ModelSource | Session,
+  options?: LoadOptions,
+): Promise<TextClassificationPipeline>;
 export async function pipeline(task: Task, model: ModelSource | Session, options: LoadOptions = {}): Promise<Pipeline> {
   if (!TASKS.includes(task)) throw failure('invalid-argument', `task must be one of ${TASKS.join(', ')}`);
   if (model === undefined) throw failure('invalid-argument', 'model must be named: there is no default, and no remote host is asked');
@@ -49,6 +62,18 @@ export async function pipeline(task: Task, model: ModelSource | Session, options
       if (session !== model) await session.dispose();
     },
   };
-  if (task === 'fill-mask') return Object.assign(((...args: Parameters<FillMaskCall>) => session.fillMask(...args)) as FillMaskCall, rest);
-  return Object.assign((texts: string | readonly string[], settings?: EmbedOptions) => session.embed(texts, settings), rest);
+  return Object.assign(callOf(task, session), rest);
+}
+
+function callOf(task: Task, session: Session): (...args: never[]) => Promise<unknown> {
+  switch (task) {
+    case 'feature-extraction':
+      return (texts: string | readonly string[], settings?: EmbedOptions) => session.embed(texts, settings);
+    case 'fill-mask':
+      return (...args: Parameters<FillMaskCall>) => session.fillMask(...args);
+    case 'token-classification':
+      return (...args: Parameters<ClassifyTokens>) => session.classifyTokens(...args);
+    case 'text-classification':
+      return (...args: Parameters<ClassifyTexts>) => session.classifyTexts(...args);
+  }
 }

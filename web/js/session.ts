@@ -2,7 +2,7 @@ import type { Gpu, Loading, Session as WasmSession } from './plain.js';
 import { choose, defaultStorage, requireDevice, type DeviceName, type DeviceStorage, type DeviceWish, type Measured, type SelfTest } from './device.js';
 import { coded, failure, guarded, requireOptions, requireString } from './errors.js';
 import { chunks, open, read, type FileBody, type ModelSource } from './source.js';
-import type { Surprise, TokenVectors } from './session/engine.js';
+import type { Aggregation, Facts, Labelled, Surprise, TextClasses, TokenVectors } from './session/engine.js';
 import type { Piece } from './tokenizer.js';
 import { hasRelaxedSimd, instance } from './wasm.js';
 
@@ -78,7 +78,11 @@ export interface SessionInfo {
   readonly measured: Measured | undefined;
   /** As in `config.json`. */
   readonly config: Readonly<Record<string, number | string>>;
-  readonly heads: { readonly pooler: boolean; readonly mlm: boolean; readonly nsp: boolean };
+  readonly heads: Facts['heads'];
+  /** What the classifier says something about, if there is one. */
+  readonly classifies: Facts['classifies'];
+  /** The classes that it tells apart, by number. */
+  readonly labels: readonly string[];
   /** Whether letters keep their case. */
   readonly isCased: boolean;
   /** How matrices are stored. */
@@ -132,7 +136,7 @@ export class Session {
         : own.bindings.Loading.intoWasm(manifestBytes, vocabularyBytes);
       await push(loading, manifest, source, signal, onProgress);
       const inner = loading.finish();
-      const facts = inner.facts as Pick<SessionInfo, 'device' | 'config' | 'heads' | 'isCased'>;
+      const facts = inner.facts as Pick<SessionInfo, 'device' | 'config' | 'heads' | 'isCased' | 'classifies' | 'labels'>;
       const info = { ...facts, relaxedSimd: hasRelaxedSimd(), encoding: manifest.encoding, selfTest, measured };
       return new Session(inner, gpu, own.memory, manifest.bytes, info);
     } catch (error) {
@@ -184,6 +188,19 @@ export class Session {
   async surprise(text: string): Promise<Surprise[]> {
     requireString('text', text);
     return this.#run((inner) => inner.surprise(text)) as Promise<Surprise[]>;
+  }
+
+  /** A score for every class of `info.labels`, of a text or of a pair of texts. */
+  async classifyText(text: string, second?: string): Promise<TextClasses> {
+    requireString('text', text);
+    if (second !== undefined) requireString('second', second);
+    return this.#run((inner) => inner.classifyText(text, second)) as Promise<TextClasses>;
+  }
+
+  /** Every token of `text` with its likeliest class, or neighbouring tokens that belong together; texts may have any length. */
+  async classifyTokens(text: string, aggregation: Aggregation = 'none'): Promise<Labelled[]> {
+    requireString('text', text);
+    return this.#run((inner) => inner.classifyTokens(text, aggregation)) as Promise<Labelled[]>;
   }
 
   /** The pieces of `text`. Special tokens are neither added nor recognised. */

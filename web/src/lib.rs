@@ -5,6 +5,7 @@
 //!
 //! The classes and functions are wrapped by the TypeScript front in `web/js`, which is what users import.
 
+mod classes;
 mod device;
 mod error;
 mod loading;

@@ -1,6 +1,7 @@
 //! A model on whichever device it was loaded on.
 
 use clinicalbert_core::bert::{Batch, Config, Cpu, Heads, Model, Wgpu};
+use clinicalbert_core::tasks::classification::{TextClasses, TokenClass, classify_text, classify_tokens};
 use clinicalbert_core::tasks::embedding::{Embedder, Embedding};
 use clinicalbert_core::tasks::masked_text::{Filled, FilledJointly, Masked};
 use clinicalbert_core::tasks::surprise::{Surprise, surprise};
@@ -107,6 +108,22 @@ impl AnyModel {
         match self {
             Self::Wasm(model) => surprise(model, tokenizer, text).await,
             Self::WebGpu(model) => surprise(model, tokenizer, text).await,
+        }
+    }
+
+    /// See [`classify_text`].
+    pub async fn classify_text(&self, tokenizer: &WordPiece, text: &str, second: Option<&str>) -> Result<TextClasses> {
+        match self {
+            Self::Wasm(model) => classify_text(model, tokenizer, text, second).await,
+            Self::WebGpu(model) => classify_text(model, tokenizer, text, second).await,
+        }
+    }
+
+    /// See [`classify_tokens`].
+    pub async fn classify_tokens(&self, tokenizer: &WordPiece, text: &str) -> Result<Vec<TokenClass>> {
+        match self {
+            Self::Wasm(model) => classify_tokens(model, tokenizer, text).await,
+            Self::WebGpu(model) => classify_tokens(model, tokenizer, text).await,
         }
     }
 

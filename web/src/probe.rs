@@ -63,7 +63,7 @@ fn one_layer<B: Load>(machine: B, manifest: &Manifest) -> clinicalbert_core::Res
         max_position_embeddings: LENGTH.min(manifest.config.max_position_embeddings),
         ..manifest.config.clone()
     };
-    let heads = Heads { pooler: false, mlm: false, nsp: false };
+    let heads = Heads::NONE;
     let mut tensors = Tensors::new();
     for parameter in parameters(&config).into_iter().filter(|parameter| heads.include(parameter.part)) {
         let data = (0..parameter.elements()).map(|at| (at % 61) as f32 / 1000.0 - 0.03).collect();

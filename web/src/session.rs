@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use clinicalbert_core::bert::{Config, Heads};
+use clinicalbert_core::bert::{Classifies, Config, Heads};
 use clinicalbert_core::tasks::embedding::{Embedder, Embedding};
 use clinicalbert_core::tasks::{masked_text::Masked, pooling::Pooling};
 use clinicalbert_core::tokenizer::WordPiece;
@@ -21,9 +21,9 @@ use crate::{error, from_js, object, to_js};
 pub struct Session(Rc<Loaded>);
 
 /// Kept alive by calls that are under way.
-struct Loaded {
-    model: AnyModel,
-    tokenizer: WordPiece,
+pub(crate) struct Loaded {
+    pub(crate) model: AnyModel,
+    pub(crate) tokenizer: WordPiece,
     device: Device,
 }
 
@@ -34,6 +34,9 @@ struct Facts<'a> {
     config: &'a Config,
     heads: Heads,
     is_cased: bool,
+    /// What the classifier labels.
+    classifies: Option<&'static str>,
+    labels: &'a [String],
 }
 
 /// What is absent has the command line's default.
@@ -79,11 +82,16 @@ impl Session {
     pub(crate) fn new(model: AnyModel, tokenizer: WordPiece, device: Device) -> Self {
         Self(Rc::new(Loaded { model, tokenizer, device }))
     }
+
+    pub(crate) fn loaded(&self) -> Rc<Loaded> {
+        Rc::clone(&self.0)
+    }
 }
 
 #[wasm_bindgen]
 impl Session {
-    /// `{device, config, heads, isCased}`; `config` has the keys of `config.json`.
+    /// `{device, config, heads, isCased, classifies, labels}`; `config` has the keys of `config.json`; `classifies` is `tokens`, `texts` or
+    /// `null`, and `labels` are that classifier's.
     ///
     /// # Errors
     /// `internal` only.
@@ -91,7 +99,13 @@ impl Session {
     pub fn facts(&self) -> Result<JsValue, JsValue> {
         let Loaded { model, tokenizer, device } = &*self.0;
         let is_cased = tokenizer.case() == clinicalbert_core::tokenizer::Case::Cased;
-        to_js(&Facts { device: *device, config: model.config(), heads: model.heads(), is_cased })
+        let (config, heads) = (model.config(), model.heads());
+        let classifies = config.classifies.filter(|_| heads.classifier).map(|kind| match kind {
+            Classifies::Tokens => "tokens",
+            Classifies::Texts => "texts",
+        });
+        let labels = if classifies.is_some() { config.labels.names() } else { &[] };
+        to_js(&Facts { device: *device, config, heads, is_cased, classifies, labels })
     }
 
     /// `{data, tokens, windows}`: `hidden_size` numbers a text one after the other, the tokens of each text without special ones, and the
@@ -100,7 +114,7 @@ impl Session {
     /// # Errors
     /// `invalid-options`, `settings` for an option that the model does not have, `tokenizer`, and those of the device.
     pub async fn embed(&self, texts: Vec<String>, options: JsValue) -> Result<JsValue, JsValue> {
-        let loaded = Rc::clone(&self.0);
+        let loaded = self.loaded();
         let embedder = embedder(options, loaded.model.config())?;
         result(loaded.model.embed(&loaded.tokenizer, embedder, &texts).await)
     }
@@ -111,7 +125,7 @@ impl Session {
     /// As `embed`, and `batch` for a row that is empty, too long or has ids that the model does not know.
     #[wasm_bindgen(js_name = embedIds)]
     pub async fn embed_ids(&self, ids: Vec<u32>, lengths: Vec<u32>, options: JsValue) -> Result<JsValue, JsValue> {
-        let loaded = Rc::clone(&self.0);
+        let loaded = self.loaded();
         let embedder = embedder(options, loaded.model.config())?;
         let mut left = ids.as_slice();
         let mut rows = Vec::with_capacity(lengths.len());
@@ -130,7 +144,7 @@ impl Session {
     /// `invalid-options` for a layer that the model does not have, `tokenizer`, and those of the device.
     #[wasm_bindgen(js_name = tokenVectors)]
     pub async fn token_vectors(&self, text: String, options: JsValue) -> Result<JsValue, JsValue> {
-        let loaded = Rc::clone(&self.0);
+        let loaded = self.loaded();
         let TokenOptions { layer } = from_js(options)?;
         let layer = layer_of(layer, loaded.model.config())?;
         let vectors = loaded.model.token_vectors(&loaded.tokenizer, &text, layer).await.map_err(js)?;
@@ -142,7 +156,7 @@ impl Session {
     /// # Errors
     /// `tensor` if the model has no MLM head, `tokenizer`, and those of the device.
     pub async fn surprise(&self, text: String) -> Result<JsValue, JsValue> {
-        let loaded = Rc::clone(&self.0);
+        let loaded = self.loaded();
         let words = loaded.model.surprise(&loaded.tokenizer, &text).await.map_err(js)?;
         let mut cursor = Cursor::new(&text);
         to_js(&words.iter().map(|word| Word { range: cursor.range(word.span), nats: word.nats }).collect::<Vec<_>>())
@@ -155,7 +169,7 @@ impl Session {
     /// `text` without `[MASK]` or if it is too long, `tensor` if the model has no such head, and those of the device.
     #[wasm_bindgen(js_name = fillMask)]
     pub async fn fill_mask(&self, text: String, options: JsValue) -> Result<JsValue, JsValue> {
-        let loaded = Rc::clone(&self.0);
+        let loaded = self.loaded();
         let FillOptions { top_k, jointly } = from_js(options)?;
         if top_k == 0 {
             return Err(error::invalid_options("topK must be at least 1"));
@@ -217,6 +231,6 @@ fn result(embeddings: clinicalbert_core::Result<Vec<Embedding>>) -> Result<JsVal
     object([("data", data.into()), ("tokens", counts(|one| one.tokens).into()), ("windows", counts(|one| one.windows).into())])
 }
 
-fn js(error: clinicalbert_core::Error) -> JsValue {
+pub(crate) fn js(error: clinicalbert_core::Error) -> JsValue {
     error::from_core(&error)
 }

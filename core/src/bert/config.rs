@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Classifies, Labels, ProblemType};
 use crate::{Error, Result};
 
 /// The feed-forward activation.
@@ -44,6 +45,20 @@ pub struct Config {
     pub initializer_range: f64,
     /// LayerNorm's epsilon, inside the square root; 1e-12 in the original.
     pub layer_norm_eps: f64,
+    /// What a classifier head says something about; `None` for models that were saved without one.
+    #[serde(
+        rename = "architectures",
+        deserialize_with = "Classifies::read",
+        serialize_with = "Classifies::write",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub classifies: Option<Classifies>,
+    /// The classes of that head.
+    #[serde(rename = "id2label", skip_serializing_if = "Labels::are_default")]
+    pub labels: Labels,
+    /// How its numbers become probabilities, if the file says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem_type: Option<ProblemType>,
 }
 
 impl Default for Config {
@@ -61,6 +76,9 @@ impl Default for Config {
             type_vocab_size: 2,
             initializer_range: 0.02,
             layer_norm_eps: 1e-12,
+            classifies: None,
+            labels: Labels::default(),
+            problem_type: None,
         }
     }
 }

@@ -67,6 +67,7 @@ impl fmt::Display for Frozen {
             Self::Part(Part::MlmHead) => f.write_str("mlm"),
             Self::Part(Part::NspHead) => f.write_str("nsp"),
             Self::Part(Part::Encoder) => f.write_str("encoder"),
+            Self::Part(Part::Classifier) => f.write_str("classifier"),
         }
     }
 }

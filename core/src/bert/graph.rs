@@ -130,6 +130,15 @@ impl<B: Backend> Graph<'_, B> {
         self.backend.linear(pooled, head, Nonlinearity::Identity)
     }
 
+    /// Scores of the classes: of the last hidden states `[rows, hidden]` → `[rows, classes]`, of the pooled ones `[batch, classes]`.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if there is no classifier, or those of the backend.
+    pub fn class_logits(&self, hidden: &B::Tensor) -> Result<B::Tensor> {
+        let head = self.weights.classifier.as_ref().ok_or_else(|| missing("classifier.weight"))?;
+        self.backend.linear(hidden, head, Nonlinearity::Identity)
+    }
+
     /// Both pretraining losses.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod backend;
 mod batch;
 #[cfg(feature = "candle")]
 mod candle;
+mod classes;
 mod clip;
 mod config;
 #[cfg(feature = "cpu")]
@@ -42,6 +43,7 @@ pub use backend::{Backend, Dropout, Embeddings, Inputs, Linear, Loss, Nonlineari
 pub use batch::{Batch, MLM_DIVISOR_EPSILON, MaskedSlots, loss_divisors};
 #[cfg(feature = "candle")]
 pub use candle::Candle;
+pub use classes::{Classifies, Labels, ProblemType};
 pub use clip::{NormRule, clip_scale, square_sum};
 pub use config::{Activation, Config};
 #[cfg(feature = "cpu")]
@@ -56,7 +58,7 @@ pub use initialize::{initialize, initialize_missing};
 pub use load::{Load, lay_down};
 pub use model::Model;
 #[doc(inline)]
-pub use parameters::{Heads, Parameter, Part, parameters};
+pub use parameters::{Heads, Parameter, Part, parameters, parameters_and_classifier};
 pub use philox::philox;
 pub use schedule::Schedule;
 #[cfg(feature = "candle")]

@@ -115,6 +115,26 @@ impl<B: Backend> Model<B> {
         self.read(&self.graph().nsp_logits(&self.graph().pooled(&hidden, &inputs)?)?, &[batch.rows, 2]).await
     }
 
+    /// Scores of the classes of every token, `[batch, length, classes]`.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] if the batch does not fit the model, [`Error::Tensor`] without a classifier.
+    pub async fn token_class_logits(&self, batch: &Batch) -> Result<HostTensor> {
+        let (_, hidden) = self.encode(batch, |_| ())?;
+        let shape = [batch.rows, batch.length, self.config.labels.names().len()];
+        self.read(&self.graph().class_logits(&hidden)?, &shape).await
+    }
+
+    /// Scores of the classes of every row as a whole, `[batch, classes]`.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] if the batch does not fit the model, [`Error::Tensor`] without pooler and classifier.
+    pub async fn text_class_logits(&self, batch: &Batch) -> Result<HostTensor> {
+        let (inputs, hidden) = self.encode(batch, |_| ())?;
+        let logits = self.graph().class_logits(&self.graph().pooled(&hidden, &inputs)?)?;
+        self.read(&logits, &[batch.rows, self.config.labels.names().len()]).await
+    }
+
     fn encode(&self, batch: &Batch, keep: impl FnMut(&B::Tensor)) -> Result<(Inputs<B::Tensor>, B::Tensor)> {
         batch.validate(&self.config)?;
         let inputs = self.backend.upload(batch)?;

@@ -20,6 +20,8 @@ pub enum Part {
     MlmHead,
     /// Next sentence head.
     NspHead,
+    /// Classes of tokens or texts, after fine-tuning.
+    Classifier,
 }
 
 /// How a new parameter starts.
@@ -80,11 +82,17 @@ pub struct Heads {
     pub mlm: bool,
     /// Next sentence prediction; needs the pooler.
     pub nsp: bool,
+    /// Classes of tokens, or of texts, which needs the pooler.
+    #[serde(default)]
+    pub classifier: bool,
 }
 
 impl Heads {
+    /// None.
+    pub const NONE: Self = Self { pooler: false, mlm: false, nsp: false, classifier: false };
+
     /// Everything that pretraining needs.
-    pub const ALL: Self = Self { pooler: true, mlm: true, nsp: true };
+    pub const ALL: Self = Self { pooler: true, mlm: true, nsp: true, classifier: false };
 
     /// Whether a part is there.
     pub const fn include(self, part: Part) -> bool {
@@ -93,14 +101,15 @@ impl Heads {
             Part::Pooler => self.pooler,
             Part::MlmHead => self.mlm,
             Part::NspHead => self.nsp,
+            Part::Classifier => self.classifier,
         }
     }
 
     /// The heads of which `tensors` has at least one parameter.
     pub fn of(config: &Config, tensors: &Tensors) -> Self {
-        let table = parameters(config);
+        let table = parameters_and_classifier(config);
         let any = |part| table.iter().any(|parameter| parameter.part == part && tensors.contains_key(&parameter.name));
-        Self { pooler: any(Part::Pooler), mlm: any(Part::MlmHead), nsp: any(Part::NspHead) }
+        Self { pooler: any(Part::Pooler), mlm: any(Part::MlmHead), nsp: any(Part::NspHead), classifier: any(Part::Classifier) }
     }
 }
 
@@ -152,12 +161,26 @@ pub fn parameters(config: &Config) -> Vec<Parameter> {
     table.rows
 }
 
+/// All parameters that a file of this configuration may have: those of pretraining and, if it is of a fine-tuned model, the classifier's,
+/// with the names of Google's `run_classifier.py`.
+pub fn parameters_and_classifier(config: &Config) -> Vec<Parameter> {
+    let mut table = Table { rows: parameters(config), part: Part::Classifier };
+    if config.classifies.is_some() {
+        let classes = config.labels.names().len();
+        let shape = vec![classes, config.hidden_size];
+        table.push("classifier.weight".into(), "output_weights".into(), shape, false, Initial::Normal);
+        table.push("classifier.bias".into(), "output_bias".into(), vec![classes], false, Initial::Zeros);
+    }
+    table.rows
+}
+
 /// Checks that `tensors` has every parameter of the encoder and of `heads`, in its shape and finite.
 ///
 /// # Errors
 /// [`Error::Tensor`] naming the parameters that are missing, or the first that does not fit.
 pub fn check(config: &Config, heads: Heads, tensors: &Tensors) -> Result<()> {
-    let wanted: Vec<_> = parameters(config).into_iter().filter(|parameter| heads.include(parameter.part)).collect();
+    let wanted: Vec<_> =
+        parameters_and_classifier(config).into_iter().filter(|parameter| heads.include(parameter.part)).collect();
     let missing: Vec<_> =
         wanted.iter().map(|parameter| parameter.name.as_str()).filter(|name| !tensors.contains_key(*name)).collect();
     if let Some(first) = missing.first() {

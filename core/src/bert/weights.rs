@@ -1,6 +1,6 @@
 //! The weights as the graph wants them: handles of a machine's tensors, query, key and value fused.
 
-use super::{Config, Embeddings, Heads, Linear, Norm, Parameter, parameters};
+use super::{Config, Embeddings, Heads, Linear, Norm, Parameter, parameters_and_classifier};
 use crate::{Error, Result};
 
 /// One encoder layer.
@@ -44,10 +44,12 @@ pub struct Weights<T> {
     pub mlm: Option<MlmHead<T>>,
     /// Next sentence head.
     pub nsp: Option<Linear<T>>,
+    /// Classifier of tokens or texts.
+    pub classifier: Option<Linear<T>>,
 }
 
 impl<T> Weights<T> {
-    /// Builds the structure by asking `make` once for every tensor of the graph, in the order of [`parameters()`].
+    /// Builds the structure by asking `make` once for every tensor of the graph, in the order of [`parameters_and_classifier`].
     ///
     /// `make` gets the table's entries that the tensor consists of, one below the other: a single one, or three for the fused projection.
     /// Values of a group are consecutive in a flat arena, so there it is a view.
@@ -55,7 +57,8 @@ impl<T> Weights<T> {
     /// # Errors
     /// Those of `make`.
     pub fn build(config: &Config, heads: Heads, make: impl FnMut(&[Parameter]) -> Result<T>) -> Result<Self> {
-        let table: Vec<_> = parameters(config).into_iter().filter(|parameter| heads.include(parameter.part)).collect();
+        let table: Vec<_> =
+            parameters_and_classifier(config).into_iter().filter(|parameter| heads.include(parameter.part)).collect();
         let mut walk = Walk { left: &table, make };
         Ok(Self {
             embeddings: Embeddings {
@@ -82,6 +85,7 @@ impl<T> Weights<T> {
                 .then(|| Ok::<_, Error>(MlmHead { transform: walk.linear()?, norm: walk.norm()?, bias: walk.next(1)? }))
                 .transpose()?,
             nsp: heads.nsp.then(|| walk.linear()).transpose()?,
+            classifier: heads.classifier.then(|| walk.linear()).transpose()?,
         })
     }
 }
@@ -127,6 +131,7 @@ impl<M> Walk<'_, M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bert::{Classifies, parameters};
 
     #[test]
     fn every_place_of_the_graph_gets_its_parameters() {
@@ -155,9 +160,20 @@ mod tests {
 
     #[test]
     fn heads_that_are_left_out_are_not_asked_for() {
-        let heads = Heads { pooler: true, mlm: false, nsp: true };
+        let heads = Heads { pooler: true, nsp: true, ..Heads::NONE };
         let weights = Weights::build(&Config::default(), heads, |group| Ok(group[0].name.clone())).unwrap();
         assert!(weights.mlm.is_none());
         assert_eq!(weights.nsp.unwrap().bias, "cls.seq_relationship.bias");
+    }
+
+    #[test]
+    fn a_classifier_has_a_row_for_every_class() {
+        let labels = ["O", "B-problem", "I-problem"].map(String::from).to_vec().into();
+        let config = Config { classifies: Some(Classifies::Tokens), labels, ..Config::default() };
+        let heads = Heads { classifier: true, ..Heads::NONE };
+        let weights = Weights::build(&config, heads, |group| Ok((group[0].name.clone(), fused_shape(group)))).unwrap();
+        let classifier = weights.classifier.unwrap();
+        assert_eq!(classifier.weight, ("classifier.weight".into(), vec![3, 768]));
+        assert_eq!(classifier.bias, ("classifier.bias".into(), vec![3]));
     }
 }

@@ -1,5 +1,7 @@
-//! What people do with a model: embeddings, filling masks, finding what it does not expect.
+//! What people do with a model: embeddings, filling masks, classes of texts and tokens, finding what it does not expect.
 
+#[cfg(feature = "tokenizer")]
+pub mod classification;
 #[cfg(feature = "tokenizer")]
 pub mod embedding;
 pub mod fill_mask;

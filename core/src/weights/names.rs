@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Listing, show, tensor_error};
 use crate::{
     Error, Result,
-    bert::{Config, Parameter, Part, parameters},
+    bert::{Config, Parameter, Part, parameters_and_classifier},
 };
 
 /// A tensor of the file that becomes a parameter.
@@ -64,7 +64,7 @@ impl Plan {
         }
         let mut plan = Self::default();
         let mut left: BTreeSet<&str> = file.keys().copied().collect();
-        for Parameter { name, tf_name, mut shape, tf_transposed, part, .. } in parameters(config) {
+        for Parameter { name, tf_name, mut shape, tf_transposed, part, .. } in parameters_and_classifier(config) {
             let spellings = prefix.spellings(&name, &tf_name);
             let Some(found) = spellings.iter().find_map(|spelling| file.get(spelling.as_str())) else {
                 plan.missing.push((name, part));
@@ -112,6 +112,7 @@ impl Plan {
             Part::Pooler => ("pooler", "take weights that were saved with it (BertModel, BertForPreTraining)"),
             Part::MlmHead => ("masked language model head", heads),
             Part::NspHead => ("next sentence head", heads),
+            Part::Classifier => ("classifier", "take weights that were saved after fine-tuning, with their own config.json"),
         };
         let others = missing.count();
         Err(Error::Weights(format!("the {title} is incomplete: {first} and {others} more tensors are missing; {advice}")))
@@ -206,6 +207,8 @@ fn reason_to_skip(name: &str) -> &'static str {
     let optimizer = ["adam_m", "adam_v", "AdamWeightDecayOptimizer", "BERTAdam", "_power", "global_step"];
     if optimizer.iter().any(|word| name.contains(word)) {
         "optimizer state"
+    } else if name.ends_with("classifier.weight") || name.ends_with("classifier.bias") {
+        "a classifier that config.json says nothing of (architectures, id2label)"
     } else if name.ends_with("position_ids") {
         "the numbers 0, 1, 2, … as transformers 3 and 4 saved them"
     } else {

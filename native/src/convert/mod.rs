@@ -104,7 +104,7 @@ impl<'a> Conversion<'a> {
         if output == Output::Scores {
             self.model.require(Part::MlmHead, "fill-mask")?;
         }
-        let heads = Heads { pooler: false, mlm: output == Output::Scores, nsp: false };
+        let heads = Heads { mlm: output == Output::Scores, ..Heads::NONE };
         self.write(out, |folder| {
             model_folder::write_companions(folder, config, heads, tokenizer)?;
             fs::create_dir_all(folder.join("onnx"))?;
@@ -133,16 +133,20 @@ impl<'a> Conversion<'a> {
     }
 }
 
-/// What is in words: `all heads`, `no heads`, or which are missing.
+/// What is in words: `all heads`, `no heads`, or which are missing, and the classifier if there is one.
 fn heads_in_words(config: &Config, tensors: &Tensors) -> String {
     let heads = Heads::of(config, tensors);
     let missing: Vec<&str> = [("pooler", heads.pooler), ("MLM head", heads.mlm), ("NSP head", heads.nsp)]
         .into_iter()
         .filter_map(|(name, there)| (!there).then_some(name))
         .collect();
-    match missing.as_slice() {
+    let pretrained = match missing.as_slice() {
         [] => "encoder, pooler, MLM head and NSP head".into(),
         missing => format!("encoder; not in it: {}", missing.join(", ")),
+    };
+    match heads.classifier {
+        true => format!("{pretrained}; classifier of {} classes", config.labels.names().len()),
+        false => pretrained,
     }
 }
 

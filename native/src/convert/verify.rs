@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use clinicalbert_core::bert::{Batch, Candle, Config, Encoding, Model, Part};
+use clinicalbert_core::bert::{Batch, Candle, Classifies, Config, Encoding, Model, Part};
 use clinicalbert_core::weights::{HostTensor, Tensors};
 use pollster::block_on;
 use serde::Serialize;
@@ -93,6 +93,15 @@ fn outputs(config: &Config, tensors: &Tensors, batch: &Batch) -> Result<Vec<(Str
     }
     if model.heads().include(Part::NspHead) && model.heads().include(Part::Pooler) {
         outputs.push(("NSP scores".into(), block_on(model.nsp_logits(batch))?.data));
+    }
+    match config.classifies.filter(|_| model.heads().include(Part::Classifier)) {
+        Some(Classifies::Tokens) => {
+            outputs.push(("scores of classes".into(), at_tokens(&block_on(model.token_class_logits(batch))?, batch)));
+        }
+        Some(Classifies::Texts) if model.heads().include(Part::Pooler) => {
+            outputs.push(("scores of classes".into(), block_on(model.text_class_logits(batch))?.data));
+        }
+        _ => {}
     }
     Ok(outputs)
 }

@@ -18,14 +18,15 @@ use crate::whole_file;
 /// Hugging Face's `config.json`.
 #[derive(Serialize)]
 struct HuggingFaceConfig<'a> {
-    architectures: [&'a str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    architectures: Option<[&'a str; 1]>,
     model_type: &'a str,
     torch_dtype: &'a str,
     pad_token_id: u32,
     position_embedding_type: &'a str,
     tie_word_embeddings: bool,
     #[serde(flatten)]
-    config: &'a Config,
+    config: Config,
 }
 
 /// Writes a new model folder with its card, whole or not at all.
@@ -68,13 +69,14 @@ pub fn write_companions(folder: &Path, config: &Config, heads: Heads, tokenizer:
 /// The disk refused.
 pub fn write_config_and_vocabulary(folder: &Path, config: &Config, heads: Heads, tokenizer: &WordPiece) -> Result<()> {
     let hugging_face = HuggingFaceConfig {
-        architectures: [architecture(heads)],
+        architectures: (!heads.classifier).then_some([architecture(heads)]),
         model_type: "bert",
         torch_dtype: "float32",
         pad_token_id: tokenizer.special().pad,
         position_embedding_type: "absolute",
         tie_word_embeddings: true,
-        config,
+        // Written with a classifier's weights, it says of what; without them, it does not.
+        config: Config { classifies: config.classifies.filter(|_| heads.classifier), ..config.clone() },
     };
     write_json(&folder.join("config.json"), &hugging_face)?;
     write_text(&folder.join("vocab.txt"), &tokenizer.vocab_txt())?;

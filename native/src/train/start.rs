@@ -52,7 +52,8 @@ impl Start {
     }
 
     fn from_model(settings: &Settings, init: &Path, data: &[&Path]) -> Result<Self> {
-        let mut config = model_folder::read_config(init)?;
+        // Pretraining has no classifier: one that a fine-tuned model brings along is left aside.
+        let mut config = Config { classifies: None, ..model_folder::read_config(init)? };
         let before = config.clone();
         overlay(&mut config, &settings.model)?;
         let same_shape = Config {

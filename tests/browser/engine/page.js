@@ -67,6 +67,31 @@ async function compare(folder, options, most = Infinity) {
   return { device: info.device, relaxedSimd: info.relaxedSimd, selfTest: info.selfTest, passes, vectors, texts, scores, firsts, memory };
 }
 
+/** As `compare`, of two fine-tuned models. */
+async function compareClasses({ tokens, texts }, options) {
+  const scores = new Distance();
+  const answersOf = async (folder) => (await fetch(`${folder}/expected.json`)).json();
+  let session = await Session.load(tokens, { storage: null, ...options });
+  const { device } = session.info;
+  const { labels, answers } = await answersOf(tokens);
+  let sameClasses = true;
+  for (const { text, tokens } of answers) {
+    const found = await session.classifyTokens(text);
+    scores.add(found.map(({ score }) => score), tokens.map(({ score }) => score));
+    sameClasses &&= found.every(({ label }, at) => label === labels[tokens[at].class]);
+  }
+  await session.dispose();
+  session = await Session.load(texts, { storage: null, ...options });
+  for (const answer of (await answersOf(texts)).answers) {
+    const [alone, pair] = [await session.classifyText(answer.text), await session.classifyText(answer.text, answer.with)];
+    scores.add(alone.scores, answer.scores);
+    scores.add(pair.scores, answer.pair);
+    sameClasses &&= alone.isCut === answer.isCut;
+  }
+  await session.dispose();
+  return { device, scores, sameClasses };
+}
+
 /** A model's files, one of them changed on its way: `change(bytes, name)`. */
 function changed(folder, change) {
   return async (name) => {
@@ -86,5 +111,5 @@ function withManifest(folder, edit) {
   });
 }
 
-Object.assign(globalThis, { clinicalbert, Session, codeOf, compare, changed, withManifest });
+Object.assign(globalThis, { clinicalbert, Session, codeOf, compare, compareClasses, changed, withManifest });
 document.documentElement.dataset.ready = 'true';

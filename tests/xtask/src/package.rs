@@ -44,7 +44,7 @@ pub fn build(report: &mut Report) -> anyhow::Result<()> {
 /// Tests the package under Node.
 pub fn test(report: &mut Report, models: &Path) -> anyhow::Result<()> {
     report.tests("package under Node", |counts| {
-        let tests = ["api", "host", "load", "session", "split", "tensor", "tokenizer", "verify", "weights"]
+        let tests = ["api", "classify", "host", "load", "session", "split", "tensor", "tokenizer", "verify", "weights"]
             .map(|name| format!("web/test/{name}.test.js"));
         let mut node = program("node");
         node.env("ENGINE_MODELS", models).args(["--test", "--test-reporter=spec"]).args(tests);

@@ -31,7 +31,11 @@ export interface Facts {
   /** As in `config.json`. */
   readonly config: Readonly<Record<string, number | string>>;
   /** Heads that the weights have. */
-  readonly heads: { readonly pooler: boolean; readonly mlm: boolean; readonly nsp: boolean };
+  readonly heads: { readonly pooler: boolean; readonly mlm: boolean; readonly nsp: boolean; readonly classifier: boolean };
+  /** What the classifier says something about, if there is one. */
+  readonly classifies: 'tokens' | 'texts' | null;
+  /** The classes that it tells apart, by number. */
+  readonly labels: readonly string[];
   /** Whether letters keep their case. */
   readonly isCased: boolean;
   /** How matrices are stored. */
@@ -97,6 +101,28 @@ export interface Surprise {
   readonly nats: number;
 }
 
+/** What a classifier says of a text. */
+export interface TextClasses {
+  /** A score for every class, in the order of `labels`. */
+  readonly scores: Float64Array;
+  /** Whether the text was longer than the model allows, and its end is left out. */
+  readonly isCut: boolean;
+}
+
+/** A token and its likeliest class, or neighbouring ones that belong together. */
+export interface Labelled {
+  readonly label: string;
+  readonly score: number;
+  /** It stands at `text.slice(start, end)`. */
+  readonly start: number;
+  readonly end: number;
+  /** The token as the vocabulary has it; of several tokens their text. */
+  readonly word: string;
+}
+
+/** How tokens are put together: not, neighbours with the same tag, or words by their first token. As transformers has it. */
+export type Aggregation = 'none' | 'simple' | 'first';
+
 /** A loaded model with its tokenizer. */
 export interface Model {
   readonly info: Facts;
@@ -107,6 +133,8 @@ export interface Model {
   /** The likeliest fillings of all masks together. */
   fillMaskJointly(text: string, options: { topK: number }): Promise<FilledJointly[]>;
   surprise(text: string): Promise<Surprise[]>;
+  classifyText(text: string, second?: string): Promise<TextClasses>;
+  classifyTokens(text: string, aggregation: Aggregation): Promise<Labelled[]>;
   tokenize(text: string): Piece[];
   memory(): MemoryUse;
   dispose(): Promise<void>;

@@ -1,5 +1,17 @@
 /** The side of a session that computes, in this thread (`local.ts`) or in a worker (`worker-host.ts`). */
-import type { Embedded, EmbedSettings, Facts, Filled, FilledJointly, MemoryUse, Surprise, TokenVectors } from './engine.js';
+import type {
+  Aggregation,
+  Embedded,
+  EmbedSettings,
+  Facts,
+  Filled,
+  FilledJointly,
+  Labelled,
+  MemoryUse,
+  Surprise,
+  TextClasses,
+  TokenVectors,
+} from './engine.js';
 import type { Piece } from '../tokenizer.js';
 import type { Verified } from './verify.js';
 import type { LoadSettings } from '../weights/load.js';
@@ -34,6 +46,8 @@ export interface Calls {
   fillMask: { arguments: [texts: string[], topK: number]; result: Filled[][][] };
   fillJointly: { arguments: [texts: string[], topK: number]; result: FilledJointly[][] };
   surprise: { arguments: [texts: string[]]; result: Surprise[][] };
+  classifyTexts: { arguments: [texts: string[], seconds: string[] | undefined]; result: TextClasses[] };
+  classifyTokens: { arguments: [texts: string[], aggregation: Aggregation]; result: Labelled[][] };
   tokenize: { arguments: [texts: string[]]; result: Piece[][] };
 }
 

@@ -32,6 +32,8 @@ export class LocalHost implements Host {
         tokenVectors: (texts, layer) => this.#each(texts, (text) => this.#model().tokenVectors(text, layer === undefined ? {} : { layer }), control),
         fillMask: (texts, topK) => this.#each(texts, (text) => this.#model().fillMask(text, { topK }), control),
         fillJointly: (texts, topK) => this.#each(texts, (text) => this.#model().fillMaskJointly(text, { topK }), control),
+        classifyTexts: (texts, seconds) => this.#each(texts, (text, row) => this.#model().classifyText(text, seconds?.[row]), control),
+        classifyTokens: (texts, aggregation) => this.#each(texts, (text) => this.#model().classifyTokens(text, aggregation), control),
         surprise: (texts) => this.#each(texts, (text) => this.#model().surprise(text), control),
         tokenize: async (texts) => texts.map((text) => this.#model().tokenize(text)),
       };
@@ -101,10 +103,10 @@ export class LocalHost implements Host {
     return { data, tokens, windows };
   }
 
-  async #each<Result>(texts: string[], work: (text: string) => Promise<Result>, { signal, onProgress }: Control): Promise<Result[]> {
+  async #each<Result>(texts: string[], work: (text: string, row: number) => Promise<Result>, { signal, onProgress }: Control): Promise<Result[]> {
     const results: Result[] = [];
-    for (const text of texts) {
-      results.push(await work(text));
+    for (const [row, text] of texts.entries()) {
+      results.push(await work(text, row));
       onProgress?.({ done: results.length, total: texts.length } satisfies CallProgress);
       await breathe(signal);
     }

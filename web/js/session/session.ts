@@ -2,6 +2,7 @@
 import type { Surprise } from './engine.js';
 import { requireOptions } from '../errors.js';
 import type { Piece } from '../tokenizer.js';
+import { classifyTextsOf, classifyTokensOf, type ClassifyTexts, type ClassifyTokens } from './classify.js';
 import { embed, type EmbedOptions, type Features } from './embed.js';
 import { fillMaskOf, type FillMaskCall } from './fill-mask.js';
 import type { Host, HostFacts } from './host.js';
@@ -19,10 +20,16 @@ export interface SessionInfo extends HostFacts {
 export class Session {
   /** For texts with `[MASK]`, the likeliest fillings. */
   readonly fillMask: FillMaskCall;
+  /** Classes of texts, by a model that was fine-tuned to tell them apart. */
+  readonly classifyTexts: ClassifyTexts;
+  /** Classes of tokens, by a model that was fine-tuned to tell them apart. */
+  readonly classifyTokens: ClassifyTokens;
 
   /** @internal */
   constructor(private readonly host: Host) {
     this.fillMask = fillMaskOf(host);
+    this.classifyTexts = classifyTextsOf(host);
+    this.classifyTokens = classifyTokensOf(host);
   }
 
   /** Vectors of texts, or of their tokens. */

@@ -7,7 +7,7 @@ use super::{
     table_writer,
 };
 use crate::{
-    bert::{Config, parameters},
+    bert::{Config, parameters_and_classifier},
     checksum::masked_crc32c,
     weights::{ADAM_FIRST, ADAM_SECOND, Dtype, HostTensor, Slots, Tensors, elements},
 };
@@ -58,7 +58,7 @@ pub fn write_bundle(config: &Config, tensors: &Tensors, slots: Option<&Slots>, d
 fn contents<'a>(config: &Config, tensors: &'a Tensors, slots: Option<&'a Slots>) -> io::Result<BTreeMap<String, Content<'a>>> {
     let mut contents = BTreeMap::new();
     let mut parameters: BTreeMap<_, _> =
-        parameters(config).into_iter().map(|parameter| (parameter.name.clone(), parameter)).collect();
+        parameters_and_classifier(config).into_iter().map(|parameter| (parameter.name.clone(), parameter)).collect();
     for (name, tensor) in tensors {
         let parameter = parameters.remove(name).ok_or_else(|| invalid(name, "is no parameter of this configuration"))?;
         let mut add = |suffix: &str, tensor: &'a HostTensor| {
@@ -88,6 +88,7 @@ fn invalid(name: &str, reason: impl std::fmt::Display) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bert::parameters;
     use crate::weights::{Bundle, BundleIndex, WeightsFile, load, load_slots};
 
     fn config() -> Config {

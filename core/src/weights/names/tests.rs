@@ -1,4 +1,5 @@
 use super::*;
+use crate::bert::{Classifies, parameters};
 use crate::weights::{HostTensor, Tensors, WeightsFile, check, load, load_slots, tensor_error};
 
 struct Memory(Tensors);
@@ -109,16 +110,31 @@ fn what_is_no_parameter_is_skipped_with_a_reason() {
     tensors.insert("cls.predictions.decoder.weight".into(), words);
     tensors.insert("bert.embeddings.position_ids".into(), HostTensor::default());
     tensors.insert("classifier.weight".into(), HostTensor::default());
+    tensors.insert("crf.weight".into(), HostTensor::default());
     let plan = load(&Memory(tensors), None).unwrap().plan;
     let reasons: Vec<_> = plan.skipped.iter().map(|(name, reason)| (name.as_str(), reason.as_str())).collect();
     assert_eq!(
         reasons,
         [
             ("bert.embeddings.position_ids", "the numbers 0, 1, 2, … as transformers 3 and 4 saved them"),
-            ("classifier.weight", "no parameter of BERT's encoder, pooler or pretraining heads"),
+            ("classifier.weight", "a classifier that config.json says nothing of (architectures, id2label)"),
             ("cls.predictions.decoder.weight", "a copy of bert.embeddings.word_embeddings.weight"),
+            ("crf.weight", "no parameter of BERT's encoder, pooler or pretraining heads"),
         ]
     );
+}
+
+#[test]
+fn a_classifier_that_the_configuration_names_is_used() {
+    let mut tensors = model();
+    tensors.insert("classifier.weight".into(), HostTensor { shape: vec![2, 4], data: vec![0.5; 8] });
+    tensors.insert("classifier.bias".into(), HostTensor { shape: vec![2], data: vec![0.5; 2] });
+    let config = Config { classifies: Some(Classifies::Texts), ..config() };
+    let loaded = load(&Memory(tensors.clone()), Some(&config)).unwrap();
+    assert_eq!((loaded.tensors, loaded.plan.skipped.len()), (tensors.clone(), 0));
+    let three = Config { labels: ["a", "b", "c"].map(String::from).to_vec().into(), ..config };
+    let error = load(&Memory(tensors), Some(&three)).unwrap_err().to_string();
+    assert!(error.contains("classifier.weight") && error.contains("[3, 4]"), "{error}");
 }
 
 #[test]

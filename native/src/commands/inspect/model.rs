@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
-use clinicalbert_core::bert::{Config, Part, parameters};
+use clinicalbert_core::bert::{Config, Part, parameters_and_classifier};
 use clinicalbert_core::tokenizer::WordPiece;
 use clinicalbert_core::weights::{Listing, Plan, check};
 use serde_json::{Map, Value, json};
@@ -94,7 +94,7 @@ fn vocabulary(tokenizer: &WordPiece) -> Value {
 fn counts(list: &[Listing], plan: &Plan, config: Option<&Config>) -> Value {
     let values = |listing: &Listing| listing.shape.iter().product::<usize>();
     let of = |name: &str| list.iter().find(|listing| listing.name == name).map_or(0, values);
-    let table = config.map(parameters).unwrap_or_default();
+    let table = config.map(parameters_and_classifier).unwrap_or_default();
     let used = |part: Part| -> usize {
         let of_part = |parameter: &str| table.iter().any(|row| row.part == part && row.name == parameter);
         plan.used.iter().filter(|used| of_part(&used.parameter)).map(|used| of(&used.in_file)).sum()
@@ -107,6 +107,9 @@ fn counts(list: &[Listing], plan: &Plan, config: Option<&Config>) -> Value {
         counts.insert("pooler".into(), json!(used(Part::Pooler)));
         counts.insert("mlm_head".into(), json!(used(Part::MlmHead)));
         counts.insert("nsp_head".into(), json!(used(Part::NspHead)));
+        if config.is_some_and(|config| config.classifies.is_some()) {
+            counts.insert("classifier".into(), json!(used(Part::Classifier)));
+        }
     }
     counts.insert("all".into(), json!(all));
     counts.insert("values_not_used".into(), json!(left));
@@ -121,8 +124,9 @@ fn uses(plan: &Plan, obstacle: Option<&str>, no_tokenizer: Option<&str>, optimiz
     };
     let text = obstacle.or(no_tokenizer);
     let without = |part: Part| (!plan.has(part)).then_some("the head is missing");
-    let heads = (!plan.missing.is_empty()).then_some("a head is missing");
-    let train = match (obstacle, plan.missing.is_empty()) {
+    let pretraining = plan.missing.iter().all(|(_, part)| *part == Part::Classifier);
+    let heads = (!pretraining).then_some("a head is missing");
+    let train = match (obstacle, pretraining) {
         (None, false) => "yes, what is missing starts with new weights".to_owned(),
         (obstacle, _) => answer([obstacle, None]),
     };

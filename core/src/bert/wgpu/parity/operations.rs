@@ -139,7 +139,7 @@ fn attention_of_any_length_and_head_size_padded_and_not() {
 }
 
 fn embeddings<B: Load>(backend: &B, config: &Config, encoding: Encoding) -> Embeddings<B::Tensor> {
-    let heads = Heads { pooler: false, mlm: false, nsp: false };
+    let heads = Heads::NONE;
     let Weights { embeddings, .. } = lay_down(backend, config, heads, &super::weights(config), encoding).unwrap();
     embeddings
 }
