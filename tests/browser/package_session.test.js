@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { launch } from './browser.js';
+import { start } from './engine.js';
 import { serveModel } from './model_server.js';
 
 const model = join(process.env.ENGINE_MODELS ?? '', 'tiny/f32');
@@ -167,4 +168,22 @@ test('page and command line give the same vectors', async (context) => {
     return [...data];
   });
   assert.ok(apart(found, embedding) < 1e-4);
+});
+
+test('with verify a GPU is compared with the processor before it is used', async () => {
+  const withGpu = await start();
+  try {
+    const { device, verified } = await (await withGpu.open()).evaluate(async () => {
+      const { load } = await import('/package/index.js');
+      const session = await load('/models/tiny/int8/', { device: 'webgpu', verify: true });
+      const info = await session.info();
+      await session.dispose();
+      return info;
+    });
+    assert.equal(device, 'webgpu');
+    assert.equal(verified.passed, true);
+    assert.ok(verified.cosine < 1, 'bytes here, numbers there: never quite equal');
+  } finally {
+    await withGpu.stop();
+  }
 });

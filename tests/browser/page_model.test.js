@@ -75,6 +75,17 @@ test('where a server has no model the page says so, and every tab that one is ne
   await bare.close();
 });
 
+test('headers by themselves are not compared', async () => {
+  await loadModel();
+  await page.fill('#note', 'Allergies:\nAa ab.\n\nPlan:\nZz zy.');
+  await page.getByText(/^2 sections, 4 sentences/).waitFor();
+  await tab('Similarity');
+  await page.click('#embed');
+  await page.getByText(/^2 sentences embedded in/).waitFor();
+  assert.match(await page.textContent('#pairs'), /2\. Aa ab\.4\. Zz zy\.$/);
+  await noTroubles();
+});
+
 test('sentences are embedded, mapped and paired', async () => {
   await loadModel();
   await page.fill('#note', 'Aa ab ac. Zz zy zx. Aa ab ac. Ba bb bc.');
@@ -89,6 +100,16 @@ test('sentences are embedded, mapped and paired', async () => {
   assert.match(await page.textContent('#map-pair'), /^[\d.-]+2\. Zz zy zx\.2\. Zz zy zx\.$/);
   await page.locator('#pairs button').first().click();
   assert.equal(await page.locator('#note').evaluate((note) => note.value.slice(note.selectionStart, note.selectionEnd)), 'Aa ab ac.');
+  await noTroubles();
+});
+
+test('pieces are those of the model', async () => {
+  await page.check('#show-pieces');
+  await page.fill('#note', 'aa 🫀 ab abc');
+  await page.getByText('In use: that of the model.').waitFor();
+  await page.waitForFunction(() => document.querySelectorAll('.piece').length === 4);
+  const pieces = await page.locator('.piece').evaluateAll((pieces) => pieces.map((piece) => [piece.textContent, piece.title]));
+  assert.deepEqual(pieces, [['aa', 'aa  5'], ['🫀', '[UNK]  1'], ['ab', 'ab  6'], ['abc', '[UNK]  1']]);
   await noTroubles();
 });
 
@@ -180,6 +201,29 @@ test('notes that are empty, long, or of other scripts leave the page usable', as
   });
   await page.click('#embed');
   await page.getByText(/^400 sentences embedded in .* the last 19600 of the note are left out/).waitFor({ timeout: 60_000 });
+  await noTroubles();
+});
+
+test('a sentence of 200 kB can be cancelled, and its words lie where they are said to lie', async () => {
+  await loadModel();
+  await tab('Surprise');
+  await page.locator('#note').evaluate((area) => {
+    area.value = 'aa zz '.repeat(34_000);
+    area.dispatchEvent(new Event('input'));
+  });
+  await page.click('#surprise');
+  await page.locator('#heat span').nth(300).waitFor({ state: 'attached' });
+  await page.locator('#surprise-action').getByRole('button', { name: 'Cancel' }).click();
+  await page.locator('#surprise-action').getByText('Cancelled.').waitFor();
+  await page.fill('#note', `${'aa ab '.repeat(200)}zz`);
+  await page.click('#surprise');
+  await page.getByText(/^401 words in/).waitFor();
+  assert.deepEqual(new Set(await page.locator('#heat span').allTextContents()), new Set(['aa', 'ab', 'zz']));
+  for (const word of await page.locator('#surprising-words button').all()) {
+    await word.click();
+    const selected = await page.locator('#note').evaluate((note) => note.value.slice(note.selectionStart, note.selectionEnd));
+    assert.equal(selected, await word.textContent());
+  }
   await noTroubles();
 });
 

@@ -48,6 +48,17 @@ test('the sample note is shown cut, with no error and no policy violation', asyn
   assert.deepEqual(await opened.violations(), []);
 });
 
+test('a dropped text file becomes the note', async () => {
+  const dropped = await page.evaluateHandle(() => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File(['Plan: home. Doing well.'], 'note.txt', { type: 'text/plain' }));
+    return transfer;
+  });
+  await page.dispatchEvent('#note', 'drop', { dataTransfer: dropped });
+  await page.getByText(/^1 section, \d sentences/).waitFor();
+  assert.equal(await page.inputValue('#note'), 'Plan: home. Doing well.');
+});
+
 test('page and command line cut the sample note alike', async (context) => {
   const native = process.env.NATIVE ?? '';
   if (!existsSync(native)) return context.skip('needs the native binary: cargo build');
@@ -69,7 +80,7 @@ test('once ready, the page makes no request, whatever is done on it', async () =
   await page.fill('#note', 'Assessment: stable. Plan: none.');
   for (const splitter of ['fixed', 'faithful', 'none', 'clinical']) await page.selectOption('#splitter', splitter);
   await page.check('#show-pieces');
-  await page.locator('.piece').first().waitFor();
+  await page.getByText('Pieces need a model, or a vocabulary of your own.').waitFor();
   await page.selectOption('#sample', 'radiology');
   await page.click('#clear');
   await page.waitForTimeout(300);

@@ -20,6 +20,8 @@ const PICTURES = [
 
 await mkdir(folder, { recursive: true });
 const [browser, server] = await Promise.all([launch(), servePage()]);
+const models = await (await fetch(`${server.address}models/models.json`)).json();
+if (models.length === 0) throw new Error('the page has no model of its own: www/public/models must have one when the page is built');
 for (const { name, tab, button, done, ...settings } of PICTURES) {
   const { page } = await open(browser, server.address, settings);
   await page.getByText(/is ready, after/).waitFor({ timeout: 60_000 });

@@ -13,6 +13,7 @@ import { formatMessage } from 'publint/utils';
 import webpack from 'webpack';
 import { launch } from '../browser/browser.js';
 import { serve } from '../browser/serve.js';
+import { examplesOf } from './transformers_examples.js';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const bin = (name) => here(`node_modules/.bin/${name}`);
@@ -77,7 +78,8 @@ test('it says truly what it has, and has nothing else', async () => {
   assert.deepEqual(messages.map((message) => formatMessage(message, manifest)), []);
   await run(bin('attw'), [tarball, '--profile', 'esm-only', '--no-emoji', '--no-color']);
   const files = (await run('tar', ['tzf', tarball])).trim().split('\n');
-  for (const file of files) assert.match(file, /^package\/(package\.json|README\.md|LICENSE-\w+|dist\/[\w./-]+\.(js|d\.ts|wasm))$/);
+  for (const file of files) assert.match(file, /^package\/(package\.json|README\.md|API\.md|LICENSE-\w+|dist\/[\w./-]+\.(js|d\.ts|wasm))$/);
+  for (const name of ['LICENSE-MIT', 'LICENSE-APACHE', 'README.md', 'API.md']) assert.ok(files.includes(`package/${name}`), name);
 });
 
 test('its types let good programs through and stop bad ones', async () => {
@@ -88,6 +90,39 @@ test('Node runs it as it is', async () => {
   await cp(model, join(project, 'model'), { recursive: true });
   const script = "await import('./src/index.js'); console.log(JSON.stringify(globalThis.result));";
   check(JSON.parse(await run(process.execPath, ['--input-type=module', '-e', script], { cwd: project })));
+});
+
+test('the examples in its README run', async () => {
+  await cp(model, join(project, 'models/bio-clinical-bert'), { recursive: true });
+  await cp(join(process.env.ENGINE_MODELS, 'tokens'), join(project, 'models/my-tagger'), { recursive: true });
+  const text = await readFile(join(project, 'node_modules/clinicalbert/README.md'), 'utf8');
+  const examples = [...text.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code);
+  assert.equal(examples.length, 2);
+  for (const code of examples) await run(process.execPath, ['--input-type=module', '-e', code], { cwd: project });
+});
+
+test("transformers.js's own examples run with nothing but the import changed", async () => {
+  for (const [task, count] of [['feature-extraction', 3], ['fill-mask', 3]]) {
+    const examples = await examplesOf(task, folder);
+    assert.equal(examples.length, count, task);
+    for (const { code, model: name, promised } of examples) {
+      await cp(model, join(project, name), { recursive: true });
+      const changed = code.replace("'@huggingface/transformers'", "'clinicalbert'");
+      const script = `console.log = () => undefined;\n${changed}\nprocess.stdout.write(JSON.stringify(output)); await ${code.match(/const (\w+)/)[1]}.dispose();`;
+      const output = JSON.parse(await run(process.execPath, ['--input-type=module', '-e', script], { cwd: project }));
+      if (task === 'feature-extraction') {
+        assert.deepEqual([output.type, output.dims.length], [promised.type, promised.rank], code);
+        assert.equal(Object.keys(output.data).length, output.dims.reduce((product, length) => product * length, 1), code);
+      } else {
+        assert.equal(output.length, promised.fillings, code);
+        for (const filling of output) {
+          for (const [key, type] of Object.entries({ score: 'number', token: 'number', token_str: 'string', sequence: 'string' })) {
+            assert.equal(typeof filling[key], type, `${key} of ${code}`);
+          }
+        }
+      }
+    }
+  }
 });
 
 test('Vite builds it', async () => {

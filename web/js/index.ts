@@ -32,6 +32,7 @@ export type {
 export type { FillMaskCall, FillMaskOptions, FillMaskOutput, FillMaskSingle } from './session/fill-mask.js';
 export type { CallOptions } from './session/options.js';
 export type { CallProgress } from './session/host.js';
+export type { Verified } from './session/verify.js';
 export type { Surprise } from './session/engine.js';
 export { Tensor, type NestedArray, type TensorData, type TensorType } from './tensor.js';
 export type { ModelSource } from './weights/source.js';

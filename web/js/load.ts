@@ -22,6 +22,11 @@ export interface LoadOptions {
   progress_callback?: ProgressCallback;
   /** Ask nothing of any server, take only what is stored (default `false`). */
   local_files_only?: boolean;
+  /**
+   * Compare the model's answers on the GPU with those on the processor before it is used (default `false`), for which the model is loaded there
+   * too for a moment. A GPU that fails is not used with `auto`, and an error with `webgpu`. Files are compared with their checksums anyway.
+   */
+  verify?: boolean;
   /** Cancels the load; asked for again, it goes on where it ended. */
   signal?: AbortSignal;
   /** Compute in a worker (the default where there are any), in this thread (`false`), or in a worker that imports `clinicalbert/worker`. */
@@ -31,12 +36,12 @@ export interface LoadOptions {
 /** Loads a model, to be used for several tasks. */
 export async function load(model: ModelSource, options: LoadOptions = {}): Promise<Session> {
   check(options);
-  const { device = 'auto', dtype = 'auto', local_files_only = false, signal, progress_callback } = options;
+  const { device = 'auto', dtype = 'auto', local_files_only = false, verify = false, signal, progress_callback } = options;
   signal?.throwIfAborted();
   const host = start(options.worker ?? typeof Worker !== 'undefined');
   const control = { signal, onProgress: progress_callback } as Control;
   try {
-    const settings = { device: DEVICES[device], encoding: ENCODINGS[dtype], isOffline: local_files_only };
+    const settings = { device: DEVICES[device], encoding: ENCODINGS[dtype], isOffline: local_files_only, isVerified: verify };
     await host.call('load', [complete(model), settings], control);
     return new Session(host);
   } catch (error) {
@@ -64,12 +69,13 @@ function complete(model: ModelSource): ModelSource {
 }
 
 function check(options: LoadOptions): void {
-  const known = ['device', 'dtype', 'progress_callback', 'local_files_only', 'signal', 'worker'];
+  const known = ['device', 'dtype', 'progress_callback', 'local_files_only', 'verify', 'signal', 'worker'];
   requireOptions(options, known);
-  const { device, dtype, progress_callback, local_files_only, signal, worker } = options;
+  const { device, dtype, progress_callback, local_files_only, verify, signal, worker } = options;
   if (device !== undefined) requireOneOf('device', device, Object.keys(DEVICES) as (keyof typeof DEVICES)[]);
   if (dtype !== undefined) requireOneOf('dtype', dtype, Object.keys(ENCODINGS) as (keyof typeof ENCODINGS)[]);
   if (local_files_only !== undefined) requireBoolean('local_files_only', local_files_only);
+  if (verify !== undefined) requireBoolean('verify', verify);
   requireSignal(signal);
   if (progress_callback !== undefined && typeof progress_callback !== 'function') {
     throw failure('invalid-options', 'options: progress_callback must be a function');

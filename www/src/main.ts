@@ -23,7 +23,11 @@ startSurprise(count);
 // The first call loads the wasm; the time shown is to be that of cutting alone.
 await split('').catch(() => undefined);
 await drawSections();
-await Promise.all([startModel(count), keepForOffline()]);
+const modelChanged = (): void => {
+  count();
+  void drawSections();
+};
+await Promise.all([startModel(modelChanged), keepForOffline()]);
 forbidRequests();
 watchRequests();
 document.documentElement.dataset['ready'] = 'true';

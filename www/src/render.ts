@@ -16,8 +16,8 @@ interface Mark {
 export interface Drawing {
   note: string;
   split: SplitNote;
-  /** The pieces of a sentence, offsets counted from its start, or `undefined` if pieces are not shown. */
-  pieces: ((sentence: string) => Piece[]) | undefined;
+  /** The pieces of every sentence, offsets counted from its start, or `undefined` if pieces are not shown. */
+  pieces: readonly Piece[][] | undefined;
   /** Called with offsets into the note when somebody asks where a sentence stands. */
   onLocate: (start: number, end: number) => void;
 }
@@ -41,7 +41,7 @@ export function render({ note, split, pieces, onLocate }: Drawing): DocumentFrag
     const text = element('span', 'text');
     text.dir = 'auto';
     const own = placeholders.filter(({ start, end }) => start < sentence.end && end > sentence.start);
-    const shown = pieces?.(note.slice(sentence.start, sentence.end)).map((piece) => pieceMark(piece, sentence.start)) ?? [];
+    const shown = pieces?.[index]?.map((piece) => pieceMark(piece, sentence.start)) ?? [];
     text.append(...marked(note, sentence.start, sentence.end, own, shown));
     const block = blocks[sentence.section];
     if (sentence.text === split.sections[sentence.section]?.title) {

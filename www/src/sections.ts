@@ -1,9 +1,9 @@
 /** The first tab: sections, sentences, placeholders, and word pieces on request. */
-import { Tokenizer } from 'clinicalbert';
+import { Tokenizer, type Piece } from 'clinicalbert';
 import { byId, counted, milliseconds } from './dom';
-import { cut, locate } from './note';
+import { loadedModel } from './model';
+import { cut, locate, type CutNote } from './note';
 import { render } from './render';
-import sampleVocabulary from './sample-vocabulary.txt?raw';
 
 const showPieces = byId('show-pieces', HTMLInputElement);
 const vocabulary = byId('vocabulary', HTMLFieldSetElement);
@@ -14,9 +14,8 @@ const summary = byId('summary', HTMLElement);
 const problem = byId('problem', HTMLElement);
 const result = byId('result', HTMLElement);
 
-/** What the tokenizer is made from; the name is shown. */
-let source = { name: 'a small invented one', text: sampleVocabulary };
-let tokenizer: Tokenizer | undefined;
+/** The user's own vocabulary; without one pieces are the model's. */
+let own: { name: string; text: string; tokenizer: Tokenizer } | undefined;
 /** Counts drawings asked for, so that one overtaken by a later one is dropped. */
 let latest = 0;
 
@@ -25,7 +24,8 @@ export async function drawSections(): Promise<void> {
   try {
     const note = await cut();
     if (number !== latest) return;
-    const pieces = showPieces.checked ? tokenizer?.encode.bind(tokenizer) : undefined;
+    const pieces = showPieces.checked ? await piecesOf(note) : undefined;
+    if (number !== latest) return;
     result.replaceChildren(render({ note: note.text, split: note.split, pieces, onLocate: locate }));
     const { sections, sentences, placeholders } = note.split;
     summary.textContent =
@@ -39,13 +39,30 @@ export async function drawSections(): Promise<void> {
   }
 }
 
-/** Makes the tokenizer anew from `source`; the old one stays if that fails. */
-async function loadTokenizer(): Promise<void> {
+/** The pieces of every sentence, by the user's vocabulary or by the model's. */
+async function piecesOf({ text, split }: CutNote): Promise<Piece[][] | undefined> {
+  const sentences = split.sentences.map(({ start, end }) => text.slice(start, end));
+  const model = loadedModel();
+  lowercase.disabled = own === undefined;
+  if (own !== undefined) {
+    const { name, tokenizer } = own;
+    vocabularyStatus.textContent = `In use: ${name}, ${counted(tokenizer.vocabSize, 'entry', 'entries')}.`;
+    return sentences.map((sentence) => tokenizer.encode(sentence));
+  }
+  if (model === undefined) {
+    vocabularyStatus.textContent = 'Pieces need a model, or a vocabulary of your own.';
+    return undefined;
+  }
+  vocabularyStatus.textContent = 'In use: that of the model.';
+  return Promise.all(sentences.map((sentence) => model.tokenize(sentence)));
+}
+
+/** Takes a vocabulary of the user; the one in use stays if it cannot be used. */
+async function takeVocabulary(name: string, text: string): Promise<void> {
   try {
-    const made = await Tokenizer.load(source.text, { lowercase: lowercase.checked });
-    tokenizer?.dispose();
-    tokenizer = made;
-    vocabularyStatus.textContent = `In use: ${source.name}, ${counted(made.vocabSize, 'entry', 'entries')}.`;
+    const tokenizer = await Tokenizer.load(text, { lowercase: lowercase.checked });
+    own?.tokenizer.dispose();
+    own = { name, text, tokenizer };
     await drawSections();
   } catch (error) {
     complain(error);
@@ -61,13 +78,13 @@ function complain(error: unknown): void {
 export function startSections(): void {
   showPieces.addEventListener('change', () => {
     vocabulary.hidden = !showPieces.checked;
-    void (showPieces.checked && tokenizer === undefined ? loadTokenizer() : drawSections());
+    void drawSections();
   });
-  lowercase.addEventListener('change', () => void loadTokenizer());
+  lowercase.addEventListener('change', () => {
+    if (own !== undefined) void takeVocabulary(own.name, own.text);
+  });
   vocabularyFile.addEventListener('change', async () => {
     const file = vocabularyFile.files?.[0];
-    if (file === undefined) return;
-    source = { name: file.name, text: await file.text() };
-    await loadTokenizer();
+    if (file !== undefined) await takeVocabulary(file.name, await file.text());
   });
 }

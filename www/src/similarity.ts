@@ -11,7 +11,7 @@ const PAIRS = 10;
 
 const start = byId('embed', HTMLButtonElement);
 const map = byId('map', HTMLCanvasElement);
-const told = byId('map-pair', HTMLElement);
+const pair = byId('map-pair', HTMLElement);
 const least = byId('map-least', HTMLElement);
 const most = byId('map-most', HTMLElement);
 const pairs = byId('pairs', HTMLOListElement);
@@ -19,7 +19,8 @@ const result = byId('similarity-result', HTMLElement);
 const action = new Action(byId('similarity-action', HTMLElement), 'Embedding the sentences', [start]);
 
 interface Shown {
-  sentences: { text: string; start: number; end: number }[];
+  /** With their numbers in the note, from 1. */
+  sentences: { text: string; start: number; end: number; number: number }[];
   values: Float32Array;
 }
 
@@ -45,7 +46,9 @@ export function startSimilarity(done: () => void): void {
 
 async function run(): Promise<void> {
   await action.run('Embedding…', async (signal, report) => {
-    const { sentences: all } = (await cut()).split;
+    const { sections, sentences: whole } = (await cut()).split;
+    // A header alone says nothing, and is like every other header.
+    const all = whole.map((sentence, index) => ({ ...sentence, number: index + 1 })).filter(({ text, section }) => text !== sections[section]?.title);
     const sentences = all.slice(0, MOST);
     if (sentences.length < 2) throw new Error('The note needs at least two sentences.');
     const session = await modelFor(action, signal);
@@ -74,7 +77,7 @@ async function run(): Promise<void> {
 function pairItem({ first, second, value }: Pair): HTMLLIElement {
   const text = (index: number): HTMLElement => {
     const sentence = shown?.sentences[index];
-    const button = element('button', 'link', `${index + 1}. ${sentence?.text ?? ''}`);
+    const button = element('button', 'link', told(sentence));
     button.type = 'button';
     button.addEventListener('click', () => sentence && locate(sentence.start, sentence.end));
     return button;
@@ -82,11 +85,15 @@ function pairItem({ first, second, value }: Pair): HTMLLIElement {
   return element('li', '', element('strong', 'score', value.toFixed(3)), element('div', '', text(first), text(second)));
 }
 
+function told(sentence: Shown['sentences'][number] | undefined): string {
+  return sentence === undefined ? '' : `${sentence.number}. ${sentence.text}`;
+}
+
 function tell(row: number, column: number): void {
   if (shown === undefined) return;
   const last = shown.sentences.length - 1;
   at = { row: Math.min(Math.max(row, 0), last), column: Math.min(Math.max(column, 0), last) };
   const value = shown.values[at.row * (last + 1) + at.column] ?? 0;
-  const sentence = (index: number): HTMLElement => element('p', '', `${index + 1}. ${shown?.sentences[index]?.text ?? ''}`);
-  told.replaceChildren(element('strong', 'score', value.toFixed(3)), sentence(at.row), sentence(at.column));
+  const sentence = (index: number): HTMLElement => element('p', '', told(shown?.sentences[index]));
+  pair.replaceChildren(element('strong', 'score', value.toFixed(3)), sentence(at.row), sentence(at.column));
 }

@@ -7,6 +7,8 @@ import { cut, locate } from './note';
 /** Upper ends of the steps of the scale, in nats; style/results.css has a colour for each and one above. */
 const STEPS = [1, 2, 4, 6, 8, 10];
 const TOP = 10;
+/** Characters of a text that is read at once. */
+const LONGEST = 500;
 
 const start = byId('surprise', HTMLButtonElement);
 const result = byId('surprise-result', HTMLElement);
@@ -36,17 +38,32 @@ async function run(): Promise<void> {
     const began = performance.now();
     const all: Word[] = [];
     for (const [number, sentence] of split.sentences.entries()) {
-      const shown = text.slice(sentence.start, sentence.end);
-      const [found = []] = await session.surprise([shown], { signal });
-      const own = found.map(({ start, end, nats }) => ({ start, end, text: shown.slice(start, end), nats }));
-      heat.append(element('p', '', ...marked(shown, own)));
-      all.push(...own.map((word) => ({ ...word, start: word.start + sentence.start, end: word.end + sentence.start })));
+      const line = element('p');
+      heat.append(line);
+      for (const { at, shown } of stretches(text.slice(sentence.start, sentence.end))) {
+        const [found = []] = await session.surprise([shown], { signal });
+        const own = found.map(({ start, end, nats }) => ({ start, end, text: shown.slice(start, end), nats }));
+        line.append(...marked(shown, own));
+        const from = sentence.start + at;
+        all.push(...own.map((word) => ({ ...word, start: word.start + from, end: word.end + from })));
+      }
       report(number + 1, split.sentences.length, `${number + 1} of ${split.sentences.length} sentences`);
     }
     words.replaceChildren(...[...all].sort((a, b) => b.nats - a.nats).slice(0, TOP).map(item));
     const mean = all.reduce((sum, { nats }) => sum + nats, 0) / Math.max(1, all.length);
     action.say(`${counted(all.length, 'word')} in ${milliseconds(performance.now() - began)}; ${mean.toFixed(2)} nats a word.`);
   });
+}
+
+/** A sentence in parts that are short enough to be cancelled between: lines of a table can be one sentence of 100 kB. */
+function* stretches(sentence: string): Generator<{ at: number; shown: string }> {
+  let at = 0;
+  while (at < sentence.length) {
+    const blank = sentence.length - at > LONGEST ? sentence.lastIndexOf(' ', at + LONGEST) : -1;
+    const end = blank > at ? blank : Math.min(at + LONGEST, sentence.length);
+    yield { at, shown: sentence.slice(at, end) };
+    at = end;
+  }
 }
 
 function marked(text: string, found: Word[]): Node[] {
@@ -73,6 +90,6 @@ function item({ start, end, text, nats }: Word): HTMLLIElement {
 
 function told(nats: number): string {
   const probability = Math.exp(-nats);
-  const percent = probability >= 0.001 ? (100 * probability).toFixed(1) : (100 * probability).toExponential(0);
+  const percent = probability >= 0.001 ? (100 * probability).toFixed(1) : 'below 0.1';
   return `${nats.toFixed(1)} nats, probability ${percent} %`;
 }

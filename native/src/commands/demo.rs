@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use clinicalbert_core::weights::web::MANIFEST;
 use serde_json::json;
@@ -81,7 +81,9 @@ fn built_in() -> Result<Site> {
 
 #[cfg(not(feature = "page"))]
 fn built_in() -> Result<Site> {
-    bail!("this build has no page in it: give --page www/dist, which cargo xtask web writes, or build with --features page")
+    anyhow::bail!(
+        "this build has no page in it: give --page www/dist, which cargo xtask web writes, or build with --features page"
+    )
 }
 
 /// Into a folder for temporary files.

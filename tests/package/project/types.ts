@@ -49,7 +49,8 @@ export async function fillMask(session: Session): Promise<void> {
 }
 
 export async function rest(folder: FileSystemDirectoryHandle, files: FileList): Promise<void> {
-  const session = await load(folder, { worker: false });
+  const session = await load(folder, { worker: false, verify: true });
+  const cosine: number | undefined = (await session.info()).verified?.cosine;
   await load(files);
   await load(new URL('https://example.org/model/'));
   // @ts-expect-error: no such task
@@ -63,5 +64,5 @@ export async function rest(folder: FileSystemDirectoryHandle, files: FileList): 
   const { sections } = await split('a');
   const title: string | null | undefined = sections[0]?.title;
   const isCode = (error: CodedError): boolean => error.code === 'file-hash';
-  console.log(nats, title, isCode);
+  console.log(nats, title, isCode, cosine);
 }

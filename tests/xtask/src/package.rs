@@ -34,6 +34,9 @@ pub fn build(report: &mut Report) -> anyhow::Result<()> {
     }
     report.step("TypeScript", || {
         tools::npm_install("web")?;
+        for license in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            std::fs::copy(workspace::root().join(license), workspace::root().join("web").join(license))?;
+        }
         run(program("npm").args(["run", "--silent", "build"]).current_dir(workspace::root().join("web")))
     })
 }
@@ -41,7 +44,7 @@ pub fn build(report: &mut Report) -> anyhow::Result<()> {
 /// Tests the package under Node.
 pub fn test(report: &mut Report, models: &Path) -> anyhow::Result<()> {
     report.tests("package under Node", |counts| {
-        let tests = ["classify", "host", "load", "session", "split", "tensor", "tokenizer", "weights"]
+        let tests = ["api", "classify", "host", "load", "session", "split", "tensor", "tokenizer", "verify", "weights"]
             .map(|name| format!("web/test/{name}.test.js"));
         let mut node = program("node");
         node.env("ENGINE_MODELS", models).args(["--test", "--test-reporter=spec"]).args(tests);

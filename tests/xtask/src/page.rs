@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::{program, run, run_tests};
+use crate::process::{cargo, program, run, run_tests};
 use crate::report::Report;
 use crate::{tools, workspace};
 
@@ -17,9 +17,13 @@ pub fn build(report: &mut Report) -> anyhow::Result<()> {
 
 /// Drives the page in a headless browser, with the models in `models`.
 pub fn test(report: &mut Report, browser: &Path, models: &Path) -> anyhow::Result<()> {
+    report.step("program with the page in it", || {
+        run(&mut cargo("clippy --workspace --features xtask/bindgen,xtask/quality,clinicalbert-native/page -- -D warnings"))
+    })?;
     report.tests("page in a browser", |counts| {
         tools::npm_install("tests/browser")?;
-        let tests = ["sections", "model", "failures", "access", "demo"].map(|name| format!("tests/browser/page_{name}.test.js"));
+        let tests =
+            ["list", "sections", "model", "failures", "access", "demo"].map(|name| format!("tests/browser/page_{name}.test.js"));
         let mut node = with_browser(program("node"), browser)?;
         // One browser at a time: tests have limits of time, and two would share the cores.
         node.env("ENGINE_MODELS", models).args(["--test", "--test-concurrency=1", "--test-reporter=spec"]).args(tests);

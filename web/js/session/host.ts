@@ -13,6 +13,7 @@ import type {
   TokenVectors,
 } from './engine.js';
 import type { Piece } from '../tokenizer.js';
+import type { Verified } from './verify.js';
 import type { LoadSettings } from '../weights/load.js';
 import type { ProgressInfo } from '../weights/progress.js';
 import type { ModelSource } from '../weights/source.js';
@@ -32,6 +33,8 @@ export interface HostFacts extends Facts {
   readonly storage: StorageKind;
   /** Requests since the model was ready, as the browser counts them, in the thread that computes. */
   readonly requests: number;
+  /** With `verify`, if there was a GPU to verify: how far its answers are from the processor's. */
+  readonly verified?: Verified;
 }
 
 /** What a host does: arguments and result of every call, all of which can be posted to a worker. */

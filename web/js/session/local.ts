@@ -6,6 +6,7 @@ import type { ProgressInfo } from '../weights/progress.js';
 import { sourceOf, type ModelSource } from '../weights/source.js';
 import { openStore, type StorageKind } from '../weights/store.js';
 import type { CallName, CallProgress, Calls, Control, Host, HostFacts } from './host.js';
+import { verified, type Verified } from './verify.js';
 
 /** Texts that are embedded together. Between two groups a call can be cancelled. */
 const GROUP = 16;
@@ -13,7 +14,7 @@ const GROUP = 16;
 type Run<Name extends CallName> = (...args: Calls[Name]['arguments']) => Promise<Calls[Name]['result']>;
 
 export class LocalHost implements Host {
-  #loaded: { model: Model; storage: StorageKind; readyAt: number } | undefined;
+  #loaded: { model: Model; storage: StorageKind; readyAt: number; verdict: Verified | undefined } | undefined;
   #isClosed = false;
   /** Settles when all calls before have ended: one model computes one thing at a time. */
   #before: Promise<unknown> = Promise.resolve();
@@ -55,12 +56,18 @@ export class LocalHost implements Host {
   async #load(model: ModelSource, settings: LoadSettings, { signal, onProgress }: Control): Promise<HostFacts> {
     const tell = (info: ProgressInfo): void => onProgress?.(info);
     const store = await openStore();
-    const loaded = await loadModel(settings, { engine: this.engine, source: sourceOf(model), store, tell, signal });
+    const context = { engine: this.engine, source: sourceOf(model), store, signal };
+    let loaded = await loadModel(settings, { ...context, tell });
+    let verdict: Verified | undefined;
+    if (settings.isVerified && loaded.info.device === 'webgpu') {
+      const onProcessor = (): Promise<Model> => loadModel({ ...settings, device: 'wasm' }, { ...context, tell: () => undefined });
+      ({ model: loaded, verdict } = await verified(loaded, onProcessor, settings.device === 'auto'));
+    }
     if (this.#isClosed) {
       await loaded.dispose();
       throw disposed();
     }
-    this.#loaded = { model: loaded, storage: store.kind, readyAt: performance.now() };
+    this.#loaded = { model: loaded, storage: store.kind, readyAt: performance.now(), verdict };
     return this.#facts();
   }
 
@@ -71,9 +78,9 @@ export class LocalHost implements Host {
 
   #facts(): HostFacts {
     if (this.#loaded === undefined) throw disposed();
-    const { model, storage, readyAt } = this.#loaded;
+    const { model, storage, readyAt, verdict } = this.#loaded;
     const since = performance.getEntriesByType('resource').filter(({ startTime }) => startTime >= readyAt);
-    return { ...model.info, memory: model.memory(), storage, requests: since.length };
+    return { ...model.info, memory: model.memory(), storage, requests: since.length, ...(verdict && { verified: verdict }) };
   }
 
   /** Shorter texts first, so that little of a group is padding; the result is in the caller's order. */

@@ -14,6 +14,8 @@ export interface LoadSettings {
   encoding?: string | undefined;
   /** Ask nothing of any server: only what is stored. */
   isOffline: boolean;
+  /** Compare a GPU's answers with the processor's. */
+  isVerified?: boolean;
 }
 
 export interface LoadContext extends HttpOptions {
