@@ -74,6 +74,8 @@ pub enum Command {
     Inspect(commands::inspect::Arguments),
     /// What this machine is; with --train, whether a run would go well
     Doctor(Box<commands::doctor::Arguments>),
+    /// Measure the program on this machine
+    Bench(commands::bench::Arguments),
 }
 
 /// Google's scripts spell flags with underscores (`--max_seq_length=128`): every flag is accepted in both spellings.

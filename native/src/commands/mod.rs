@@ -1,5 +1,6 @@
 //! One file a command: its flags and what it does with them.
 
+pub mod bench;
 pub mod convert;
 pub mod doctor;
 pub mod embed;
@@ -50,5 +51,6 @@ pub fn run(cli: Cli) -> anyhow::Result<Answer> {
         Command::Convert(arguments) => convert::run(&arguments, common),
         Command::Inspect(arguments) => inspect::run(&arguments, common),
         Command::Doctor(arguments) => doctor::run(&arguments, common),
+        Command::Bench(arguments) => bench::run(&arguments, common),
     }
 }

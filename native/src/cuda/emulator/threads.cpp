@@ -1,4 +1,4 @@
-// Runs the kernels on the CPU, for the tests: the threads of a block are coroutines that meet at barriers and shuffles. What
+// Runs the kernels on the CPU, for the tests; driver.cpp includes it before their sources. The threads of a block are coroutines that meet at barriers and shuffles. What
 // is not emulated are races: a thread runs until it waits.
 
 #include <cmath>
@@ -134,13 +134,25 @@ template <class... A, void (*kernel)(A...)> struct Call<kernel> {
         kernel(*reinterpret_cast<A *>(arguments[I])...);
     }
     static void call(void **arguments) { with(arguments, std::index_sequence_for<A...>()); }
+    static int parameters(unsigned *sizes) {
+        unsigned all[] = {sizeof(A)...};
+        memcpy(sizes, all, sizeof all);
+        return sizeof...(A);
+    }
 };
 
 struct Known {
     const char *name;
     void (*call)(void **);
+    int (*parameters)(unsigned *);
 };
 static const Known *find(const char *name);
+
+// Number of a kernel's parameters and their sizes; -1 if there is no such kernel.
+extern "C" int parameters(const char *name, unsigned *sizes) {
+    const Known *known = find(name);
+    return known ? known->parameters(sizes) : -1;
+}
 
 // 0 if there is no such kernel.
 extern "C" int launch(const char *name, const unsigned *grid, unsigned count, void **arguments) {
