@@ -25,7 +25,8 @@
 //! # Ok::<(), clinicalbert_core::Error>(())
 //! ```
 //!
-//! The features keep text work light: `tokenizer` brings the `tokenizers` crate, `candle` the CPU backend with gradients.
+//! The features keep text work light: `tokenizer` brings the `tokenizers` crate, `candle` the CPU backend with gradients,
+//! `cpu` the one without, for inference.
 
 pub mod bert;
 mod checksum;
@@ -39,4 +40,4 @@ pub mod text;
 pub mod tokenizer;
 pub mod weights;
 
-pub use error::{Error, Result};
+pub use error::{Error, FileFault, Result};

@@ -1,4 +1,4 @@
-/** Serves the built page on localhost, and remembers what was asked for. */
+/** Serves folders on localhost, and remembers what was asked for. */
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
@@ -8,17 +8,22 @@ const TYPES = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json',
   '.wasm': 'application/wasm',
 };
 
-const page = fileURLToPath(new URL('../../www/dist', import.meta.url));
+/** The built page. */
+const page = { '/': fileURLToPath(new URL('../../www/dist', import.meta.url)) };
 
-export async function serve() {
+/** `folders`: where each path begins, the longest first. */
+export async function serve(folders = page) {
   const requests = [];
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
     requests.push(`${request.method} ${pathname}`);
-    const file = join(page, normalize(pathname === '/' ? '/index.html' : pathname));
+    const [start, folder] = Object.entries(folders).find(([start]) => pathname.startsWith(start)) ?? ['/', ''];
+    const rest = pathname.slice(start.length);
+    const file = join(folder, normalize(`/${rest === '' || rest.endsWith('/') ? `${rest}index.html` : rest}`));
     try {
       const body = await readFile(file);
       response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' }).end(body);

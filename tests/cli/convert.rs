@@ -137,6 +137,65 @@ fn inspect_tells_what_would_become_of_every_tensor() {
 }
 
 #[test]
+fn weights_for_the_web_are_a_model_for_every_command() {
+    let folder = converted();
+    convert(folder.path(), "run/model", "web", "web", &[]);
+    let files: Vec<String> = fs::read_dir(folder.path().join("web"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| {
+            !["README.md", "config.json", "manifest.json", "tokenizer_config.json", "vocab.txt"].contains(&name.as_str())
+        })
+        .collect();
+    assert_eq!(files, ["weights-00001-of-00001.bin"]);
+    let manifest: Value = serde_json::from_slice(&fs::read(folder.path().join("web/manifest.json")).unwrap()).unwrap();
+    assert_eq!(
+        (&manifest["format"], &manifest["version"], &manifest["source"]["name"]),
+        (&"clinicalbert-web".into(), &1.into(), &"model".into())
+    );
+
+    let vectors = |model: &str| run(folder.path(), &["embed", "--model", model, "--text", "chest pain", "--quiet"]).stdout;
+    for model in ["web", "web/manifest.json", "web/weights-00001-of-00001.bin"] {
+        assert_eq!(vectors(model), vectors("run/model"), "{model}");
+    }
+    let scores = |model: &str| run(folder.path(), &["fill-mask", "--model", model, "--text", "a [MASK]", "--json"]).stdout;
+    assert_eq!(scores("web"), scores("run/model"));
+    convert(folder.path(), "web", "hf", "back", &[]);
+    let weights = |model: &str| fs::read(folder.path().join(model).join("model.safetensors")).unwrap();
+    assert!(weights("back") == weights("run/model"), "full precision goes there and back without a changed bit");
+    let report = run(folder.path(), &["inspect", "web", "--json"]).stdout;
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!((&report["format"], &report["can"]["fill-mask"]), (&"weights for the web".into(), &"yes".into()));
+}
+
+#[test]
+fn rounded_weights_are_smaller_close_and_said_to_be_rounded() {
+    let folder = converted();
+    let bytes = |model: &str| -> u64 {
+        let manifest: Value =
+            serde_json::from_slice(&fs::read(folder.path().join(model).join("manifest.json")).unwrap()).unwrap();
+        manifest["bytes"].as_u64().unwrap()
+    };
+    convert(folder.path(), "run/model", "web", "full", &[]);
+    for dtype in ["f16", "int8"] {
+        let told = convert(folder.path(), "run/model", "web", dtype, &["--dtype", dtype, "--verify"]);
+        assert_eq!(
+            told.lines().filter(|line| line.contains("cosine 0.999") || line.contains("cosine 1.000")).count(),
+            5,
+            "{told}"
+        );
+        assert!(bytes(dtype) * 10 < bytes("full") * 7, "{dtype}");
+        let back = run(folder.path(), &["convert", "--from", dtype, "--to", "hf", "--out", &format!("{dtype}-back")]);
+        let told = String::from_utf8(back.stderr).unwrap();
+        assert!(told.contains(&format!("values were rounded to {dtype}")), "{told}");
+        let card = fs::read_to_string(folder.path().join(dtype).join("README.md")).unwrap();
+        assert!(card.contains("matrices rounded to"), "{card}");
+    }
+    let told = error(folder.path(), &["convert", "--from", "run/model", "--to", "hf", "--out", "x", "--dtype", "int8"]);
+    assert!(told.contains("--dtype goes with --to web"), "{told}");
+}
+
+#[test]
 fn what_cannot_be_converted_says_why_and_leaves_nothing() {
     let folder = converted();
     let told = |arguments: &[&str]| error(folder.path(), &[&["convert"], arguments].concat());
@@ -149,5 +208,5 @@ fn what_cannot_be_converted_says_why_and_leaves_nothing() {
     let told = error(folder.path(), &["convert", "--from", "tf", "--to", "hf", "--out", "x"]);
     assert!(told.contains("model.ckpt-20.data-00000-of-00001 is missing"), "{told}");
     assert!(!folder.path().join("x").exists());
-    assert_eq!(native().args(["convert", "--from", "a", "--to", "web", "--out", "b"]).output().unwrap().status.code(), Some(2));
+    assert_eq!(native().args(["convert", "--from", "a", "--to", "keras", "--out", "b"]).output().unwrap().status.code(), Some(2));
 }

@@ -77,6 +77,40 @@ fn damaged_safetensors() {
 }
 
 #[test]
+fn damaged_weights_for_the_web() {
+    let folder = models();
+    let folder = folder.path();
+    run(folder, &["convert", "--from", "hf", "--to", "web", "--out", "web", "--quiet"]);
+    let shard = "weights-00001-of-00001.bin";
+    let read = |file: &str| fs::read(folder.join("web").join(file)).unwrap();
+    let (whole, manifest) = (read(shard), String::from_utf8(read("manifest.json")).unwrap());
+    // The shard is named beside the manifest, which is the file of the model.
+    let refused_shard = |bytes: &[u8], cause: &str| {
+        fs::write(folder.join("web").join(shard), bytes).unwrap();
+        for command in [&["embed", "--model", "web", "--text", "a"][..], &["inspect", "web"]] {
+            let told = error(folder, command);
+            assert!(told.contains("manifest.json") && told.contains(shard) && told.contains(cause), "{told}");
+        }
+        fs::write(folder.join("web").join(shard), &whole).unwrap();
+    };
+    refused_shard(&whole[..whole.len() - 1], "bytes, manifest.json says");
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 0x10;
+    refused_shard(&flipped, "has the SHA-256");
+    let refused = |text: String, causes: &[&str]| refused(folder, "web/manifest.json", text.as_bytes(), causes);
+    refused(manifest.replace("\"version\": 1", "\"version\": 2"), &["version 2", "expected 1"]);
+    refused(
+        manifest.replace("\"vocab_size\"", "\"vocabulary\""),
+        &["tensor bert.embeddings.word_embeddings.weight", "expected shape"],
+    );
+    refused(manifest.replace(shard, "../elsewhere.bin"), &["plain file names"]);
+    refused(manifest.replace("clinicalbert-web", "other"), &["expected the format"]);
+    refused("<!doctype html>".into(), &["manifest.json"]);
+    fs::remove_file(folder.join("web").join(shard)).unwrap();
+    assert!(error(folder, &["embed", "--model", "web", "--text", "a"]).contains(&format!("{shard} is missing")));
+}
+
+#[test]
 fn configurations_of_another_model() {
     let folder = models();
     let file = "hf/config.json";

@@ -7,7 +7,7 @@ use clinicalbert_tests::reference;
 use serde_json::Value;
 
 use super::train::{prepared, train};
-use super::{error, run};
+use super::{error, native, run};
 
 fn trained() -> tempfile::TempDir {
     let folder = prepared();
@@ -70,7 +70,7 @@ fn fill_mask_answers_in_the_shape_of_hugging_face() {
     let jointly = json(folder.path(), &[&base[..], &["--jointly", "--text", "[MASK] [MASK]", "--top-k", "2"]].concat());
     assert_eq!(jointly[0]["tokens"].as_array().unwrap().len(), 2);
     let told = error(folder.path(), &["fill-mask", "--model", "run/model", "lines.txt", "--text", "secret words"]);
-    assert!(told.contains("text 1: no [MASK] in it") && !told.contains("secret"), "{told}");
+    assert!(told.contains("text 1: no [MASK] in the text") && !told.contains("secret"), "{told}");
     let long = "a ".repeat(40) + "[MASK]";
     assert!(
         error(folder.path(), &["fill-mask", "--model", "run/model", "--text", &long])
@@ -106,6 +106,34 @@ fn vectors_are_the_same_in_both_formats_and_long_texts_are_cut() {
     assert!(told.contains("more than the model allows: at most 32"), "{told}");
     assert!(error(folder.path(), &["embed", "--model", "run/model", "--text", "a", "--layer", "-4"]).contains("has 2 layers"));
     assert!(error(folder.path(), &["embed", "--model", "run/model"]).contains("no text"));
+}
+
+#[test]
+fn a_gpu_gives_the_vectors_and_fillings_of_the_cpu() {
+    let folder = trained();
+    fs::write(folder.path().join("texts.txt"), format!("a b\n{}\nc [MASK] d\n", "chest pain ".repeat(20))).unwrap();
+    let embed = ["embed", "--model", "run/model", "texts.txt", "--quiet"];
+    let gpu = native().current_dir(folder.path()).args(embed).args(["--device", "wgpu"]).output().unwrap();
+    let told = String::from_utf8_lossy(&gpu.stderr);
+    if told.contains("no usable GPU") && std::env::var_os("CI").is_none() {
+        eprintln!("skipped: no adapter; Debian: apt-get install mesa-vulkan-drivers");
+        return;
+    }
+    assert!(gpu.status.success(), "{told}");
+    let rows = |output: Vec<u8>| -> Vec<Value> {
+        String::from_utf8(output).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let (gpu, cpu) = (rows(gpu.stdout), rows(run(folder.path(), &embed).stdout));
+    assert_eq!((gpu.len(), cpu.len()), (3, 3));
+    for (gpu, cpu) in gpu.iter().zip(&cpu) {
+        let vectors = gpu["embedding"].as_array().unwrap().iter().zip(cpu["embedding"].as_array().unwrap());
+        assert!(vectors.clone().all(|(gpu, cpu)| close(gpu.as_f64().unwrap(), cpu.as_f64().unwrap())), "{gpu} {cpu}");
+        assert_eq!((&gpu["tokens"], &gpu["windows"]), (&cpu["tokens"], &cpu["windows"]));
+    }
+    let fill = ["fill-mask", "--model", "run/model", "--json", "--text", "c [MASK] d", "--top-k", "1"];
+    let (gpu, cpu) = (json(folder.path(), &[&fill[..], &["--device", "wgpu"]].concat()), json(folder.path(), &fill));
+    assert_eq!(gpu[0]["token"], cpu[0]["token"]);
+    assert!(close(gpu[0]["score"].as_f64().unwrap(), cpu[0]["score"].as_f64().unwrap()));
 }
 
 #[test]

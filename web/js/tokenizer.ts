@@ -1,4 +1,4 @@
-import type { Tokenizer as WasmTokenizer } from './clinicalbert.js';
+import type { Tokenizer as WasmTokenizer } from './plain.js';
 import { failure, guarded, requireOptions, requireString } from './errors.js';
 import { wasm } from './wasm.js';
 

@@ -5,16 +5,25 @@
 //!
 //! The classes and functions are wrapped by the TypeScript front in `web/js`, which is what users import.
 
+mod device;
 mod error;
+mod loading;
+mod model;
 mod note;
 mod panic;
+mod probe;
+mod session;
 mod tokenizer;
 mod utf16;
 
 use clinicalbert_core::text::split_note;
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use wasm_bindgen::prelude::*;
 
+pub use device::Gpu;
+pub use loading::Loading;
+pub use probe::Probe;
+pub use session::Session;
 pub use tokenizer::Tokenizer;
 
 /// Runs once, when the module is instantiated.
@@ -30,13 +39,26 @@ pub fn start() {
 /// (only with `splitter: "faithful"`).
 #[wasm_bindgen]
 pub fn split(note: &str, options: JsValue) -> Result<JsValue, JsValue> {
-    let options = if options.is_undefined() || options.is_null() {
-        note::Options::default()
-    } else {
-        serde_wasm_bindgen::from_value(options).map_err(|error| error::invalid_options(&error.to_string()))?
-    };
+    let options: note::Options = from_js(options)?;
     let split = split_note(note, options.into()).map_err(|error| error::from_core(&error))?;
     to_js(&note::Cut::new(note, &split))
+}
+
+/// Options; absent ones are the default.
+fn from_js<T: Default + DeserializeOwned>(options: JsValue) -> Result<T, JsValue> {
+    if options.is_undefined() || options.is_null() {
+        return Ok(T::default());
+    }
+    serde_wasm_bindgen::from_value(options).map_err(|error| error::invalid_options(&error.to_string()))
+}
+
+/// An object of values that are JavaScript's already.
+fn object<const N: usize>(fields: [(&str, JsValue); N]) -> Result<JsValue, JsValue> {
+    let object = js_sys::Object::new();
+    for (name, value) in fields {
+        js_sys::Reflect::set(&object, &name.into(), &value)?;
+    }
+    Ok(object.into())
 }
 
 fn to_js(value: &impl Serialize) -> Result<JsValue, JsValue> {

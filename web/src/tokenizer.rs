@@ -41,17 +41,7 @@ impl Tokenizer {
     /// # Errors
     /// `tokenizer` when the tokenizer underneath fails.
     pub fn encode(&self, text: &str) -> Result<JsValue, JsValue> {
-        let pieces = self.0.pieces(text).map_err(|error| error::from_core(&error))?;
-        let mut cursor = Cursor::new(text);
-        let pieces: Vec<Piece<'_>> = pieces
-            .iter()
-            .map(|piece| Piece {
-                id: piece.id,
-                token: self.0.token(piece.id).unwrap_or("[UNK]"),
-                range: cursor.range(piece.span),
-            })
-            .collect();
-        to_js(&pieces)
+        pieces(&self.0, text)
     }
 
     /// Number of entries.
@@ -59,4 +49,16 @@ impl Tokenizer {
     pub fn vocab_size(&self) -> usize {
         self.0.vocab_size()
     }
+}
+
+/// The pieces of a text for JavaScript.
+pub fn pieces(tokenizer: &WordPiece, text: &str) -> Result<JsValue, JsValue> {
+    let pieces = tokenizer.pieces(text).map_err(|error| error::from_core(&error))?;
+    let mut cursor = Cursor::new(text);
+    let piece = |piece: &clinicalbert_core::tokenizer::Piece| Piece {
+        id: piece.id,
+        token: tokenizer.token(piece.id).unwrap_or("[UNK]"),
+        range: cursor.range(piece.span),
+    };
+    to_js(&pieces.iter().map(piece).collect::<Vec<_>>())
 }

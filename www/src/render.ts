@@ -1,5 +1,6 @@
 /** Draws a cut note: coloured sections, numbered sentences, marked placeholders, pieces if there are any. */
 import type { Piece, SplitNote } from 'clinicalbert';
+import { element } from './dom';
 
 /** Colours in turn; style.css defines as many. */
 const COLOURS = 8;
@@ -89,11 +90,5 @@ function wrap(tag: 'mark' | 'span', mark: Mark, content: Node[]): HTMLElement {
   const node = element(tag, mark.class);
   node.title = mark.title;
   node.append(...content);
-  return node;
-}
-
-function element<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, className: string): HTMLElementTagNameMap[Tag] {
-  const node = document.createElement(tag);
-  if (className !== '') node.className = className;
   return node;
 }

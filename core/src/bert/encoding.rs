@@ -1,11 +1,13 @@
 //! How the numbers of a weight are stored: as they are, in half the bytes, or in a quarter.
 
 use half::f16;
+use serde::{Deserialize, Serialize};
 
 use super::Parameter;
 
 /// How a weight's numbers are stored. A row is the last axis; a tensor with one axis is one row. Little-endian.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Encoding {
     /// Four bytes a value.
     #[default]

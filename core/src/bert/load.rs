@@ -11,6 +11,14 @@ pub trait Load: Backend {
     /// A weight while its rows arrive.
     type Partial;
 
+    /// Whether a model of this shape can run here; asked before anything is laid down.
+    ///
+    /// # Errors
+    /// What the machine does not allow, and what to do about it.
+    fn accepts(&self, _config: &Config) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes room for a weight.
     ///
     /// # Errors
@@ -45,6 +53,7 @@ pub fn lay_down<B: Load>(
     matrices: Encoding,
 ) -> Result<Weights<B::Tensor>> {
     check(config, heads, tensors)?;
+    backend.accepts(config)?;
     let mut bytes = Vec::new();
     Weights::build(config, heads, |group| {
         let encoding = matrices.of(group);

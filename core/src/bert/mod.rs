@@ -7,6 +7,8 @@ mod batch;
 mod candle;
 mod clip;
 mod config;
+#[cfg(feature = "cpu")]
+mod cpu;
 mod dropout;
 mod encoding;
 mod evaluation;
@@ -15,14 +17,26 @@ mod freeze;
 mod graph;
 mod initialize;
 mod load;
+#[cfg(any(feature = "candle", feature = "cpu"))]
+#[cfg_attr(not(feature = "cpu"), allow(dead_code, reason = "some of it only inference on the CPU uses"))]
+mod math;
 mod model;
 pub mod parameters;
 mod philox;
+#[cfg(any(feature = "candle", feature = "cpu"))]
+#[cfg_attr(not(feature = "cpu"), allow(dead_code, reason = "some of it only inference on the CPU uses"))]
+mod product;
 mod schedule;
+#[cfg(any(feature = "candle", feature = "cpu"))]
+mod threads;
 #[cfg(feature = "candle")]
 mod trainer;
 mod weights;
+#[cfg(feature = "wgpu")]
+mod wgpu;
 
+#[cfg(feature = "wgpu")]
+pub use self::wgpu::{Options as WgpuOptions, Verdict as WgpuVerdict, Wgpu};
 pub use adam::{Slices, UpdateSettings};
 pub use backend::{Backend, Dropout, Embeddings, Inputs, Linear, Loss, Nonlinearity, Norm};
 pub use batch::{Batch, MLM_DIVISOR_EPSILON, MaskedSlots, loss_divisors};
@@ -30,6 +44,8 @@ pub use batch::{Batch, MLM_DIVISOR_EPSILON, MaskedSlots, loss_divisors};
 pub use candle::Candle;
 pub use clip::{NormRule, clip_scale, square_sum};
 pub use config::{Activation, Config};
+#[cfg(feature = "cpu")]
+pub use cpu::Cpu;
 pub use dropout::{DropoutKey, scale as dropout_scale, threshold as dropout_threshold};
 pub use encoding::Encoding;
 pub use evaluation::{EvaluationMetrics, EvaluationSums};

@@ -4,6 +4,8 @@
 //! order the fused projection `[3·hidden, hidden]` is a plain view of three entries. [`super::Weights::build`] says which entries
 //! are fused; nothing else needs to know.
 
+use serde::{Deserialize, Serialize};
+
 use super::Config;
 use crate::{Error, Result, weights::Tensors};
 
@@ -70,7 +72,7 @@ impl Parameter {
 }
 
 /// Which parts a model has beside the encoder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heads {
     /// Dense layer on `[CLS]`.
     pub pooler: bool,

@@ -7,10 +7,11 @@ use candle_core::{Device, Tensor, Var};
 use super::{
     Backend, Batch, Candle, Config, DropoutKey, EvaluationSums, Freeze, Graph, Heads, MLM_DIVISOR_EPSILON, MaskedSlots, NormRule,
     Parameter, PretrainingLosses, Slices, Targets, UpdateSettings, Weights,
-    candle::{for_chunks, on_a_worker, with_values},
+    candle::with_values,
     clip_scale, fused_shape, loss_divisors,
     parameters::check,
     square_sum,
+    threads::{for_chunks, on_a_worker},
 };
 use crate::{
     Error, Result,

@@ -19,6 +19,8 @@ pub enum Dtype {
     Bool,
     /// Signed byte.
     I8,
+    /// Signed bytes, times a scale for every row ([`crate::bert::Encoding::Int8`]).
+    ScaledI8,
     /// Unsigned byte.
     U8,
     /// Signed 16-bit integer.
@@ -39,13 +41,13 @@ impl Dtype {
             Self::F16 | Self::Bf16 | Self::I16 => Some(2),
             Self::F32 | Self::I32 => Some(4),
             Self::F64 | Self::I64 => Some(8),
-            Self::Other => None,
+            Self::ScaledI8 | Self::Other => None,
         }
     }
 
     /// Whether [`super::WeightsFile::read`] can convert it.
     pub const fn is_float(self) -> bool {
-        matches!(self, Self::F16 | Self::Bf16 | Self::F32 | Self::F64)
+        matches!(self, Self::F16 | Self::Bf16 | Self::F32 | Self::F64 | Self::ScaledI8)
     }
 
     /// Little-endian bytes as `f32`; `None` if this is no floating-point type. Surplus bytes at the end are ignored.
@@ -69,6 +71,7 @@ impl fmt::Display for Dtype {
             Self::F64 => "f64",
             Self::Bool => "bool",
             Self::I8 => "i8",
+            Self::ScaledI8 => "int8",
             Self::U8 => "u8",
             Self::I16 => "i16",
             Self::I32 => "i32",

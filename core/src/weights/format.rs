@@ -14,6 +14,8 @@ pub enum Format {
     PyTorch,
     /// `PREFIX.index` of a TensorFlow checkpoint: [`super::BundleIndex`]. Version 1 checkpoints look like one and are refused there.
     TensorFlow,
+    /// `manifest.json` of weights for the web: [`super::web`].
+    Web,
 }
 
 impl Format {
@@ -38,6 +40,7 @@ impl Format {
             Self::SafetensorsIndex => "safetensors in shards",
             Self::PyTorch => "PyTorch",
             Self::TensorFlow => "TensorFlow checkpoint",
+            Self::Web => "weights for the web",
         }
     }
 }

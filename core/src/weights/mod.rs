@@ -20,6 +20,7 @@ mod names;
 mod pickle;
 mod pytorch;
 pub mod safetensors;
+pub mod web;
 mod zip;
 
 pub use bundle::{Bundle, BundleEntry, BundleIndex, CheckpointState, write_bundle};

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use clinicalbert_core::bert::{Activation, Part};
+use clinicalbert_core::bert::{Activation, Encoding, Part};
 use clinicalbert_core::onnx::Output;
-use clinicalbert_core::weights::Format;
+use clinicalbert_core::weights::{Dtype, Format};
 use serde_json::json;
 
 use super::Answer;
 use crate::cli::Common;
-use crate::convert::{Conversion, Difference, Pooling, TOLERANCE, verify};
+use crate::convert::{Conversion, Difference, Pooling, verify};
 use crate::model_folder::ModelFolder;
 
 /// Flags.
@@ -38,7 +38,11 @@ pub struct Arguments {
     /// What an ONNX file computes [default: fill-mask if the model has the head, else feature-extraction]
     #[arg(long, value_enum)]
     task: Option<Task>,
-    /// Run the model as read and as written, print how far their outputs are apart; exit 1 if that is more than 1e-5
+    /// How matrices are stored (with --to web); everything else stays f32 [default: f32]
+    #[arg(long, value_enum)]
+    dtype: Option<DtypeName>,
+    /// Run the model as read and as written, print how far their outputs are apart; exit 1 if that is more than 1e-5, or after
+    /// rounding to f16 or int8 if a cosine is below 0.999
     #[arg(long)]
     verify: bool,
     /// Configuration, if it does not lie beside the weights
@@ -60,6 +64,19 @@ enum Target {
     Tf,
     /// onnx/model.onnx for onnxruntime and transformers.js, with configuration and tokenizer
     Onnx,
+    /// For the browser: manifest.json, shards of at most 16 MiB, vocab.txt; every command here takes it too
+    Web,
+}
+
+/// How matrices are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DtypeName {
+    /// Four bytes a value
+    F32,
+    /// Two bytes a value: half precision
+    F16,
+    /// A signed byte a value and a scale a row, which is an output channel: a quarter of the download
+    Int8,
 }
 
 /// What an ONNX file is for.
@@ -80,6 +97,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     ensure!(!out.exists(), "{} is there already: remove it, or choose another --out", out.display());
     ensure!(*to == Target::Hf || !arguments.sentence_transformers, "--sentence-transformers goes with --to hf only");
     ensure!(*to == Target::Onnx || arguments.task.is_none(), "--task goes with --to onnx only");
+    ensure!(*to == Target::Web || arguments.dtype.is_none(), "--dtype goes with --to web only");
     ensure!(
         *to != Target::Onnx || !arguments.verify,
         "--verify cannot run ONNX files: compare them with tests/interop/onnx_check.py, which runs onnxruntime"
@@ -89,14 +107,19 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         let parsed = serde_json::from_value(json!(name));
         model.config.hidden_act = parsed.with_context(|| format!("--hidden-act {name}: expected gelu or gelu_new"))?;
     }
-    let conversion = Conversion::new(&model, arguments.with_optimizer)?;
+    let encoding = match arguments.dtype {
+        None | Some(DtypeName::F32) => Encoding::F32,
+        Some(DtypeName::F16) => Encoding::F16,
+        Some(DtypeName::Int8) => Encoding::Int8,
+    };
+    let conversion = Conversion::new(&model, arguments.with_optimizer, encoding)?;
     let say = |text: &str| {
         if !common.quiet {
             eprintln!("{text}");
         }
     };
     say(&model.describe());
-    for remark in remarks(&model, *to, arguments.hidden_act.is_some()) {
+    for remark in remarks(&model, *to, arguments.hidden_act.is_some())? {
         say(&remark);
     }
     match to {
@@ -104,12 +127,13 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
             .write_hugging_face(out, arguments.sentence_transformers.then(|| arguments.pooling.unwrap_or(Pooling::Mean)))?,
         Target::Tf => conversion.write_tensorflow(out)?,
         Target::Onnx => conversion.write_onnx(out, output(arguments.task, &model))?,
+        Target::Web => conversion.write_web(out)?,
     }
     let differences = match arguments.verify {
         true => verify(&model, out)?,
         false => Vec::new(),
     };
-    let close = differences.iter().all(|difference| difference.max_abs <= TOLERANCE);
+    let close = differences.iter().all(|difference| difference.passes(encoding));
     match common.json {
         true => println!("{}", json!({ "out": out, "differences": differences, "equal": arguments.verify.then_some(close) })),
         false => print(&differences),
@@ -128,7 +152,7 @@ fn output(task: Option<Task>, model: &ModelFolder) -> Output {
 }
 
 /// What a user should know of this conversion.
-fn remarks(model: &ModelFolder, to: Target, activation_given: bool) -> Vec<String> {
+fn remarks(model: &ModelFolder, to: Target, activation_given: bool) -> Result<Vec<String>> {
     let mut remarks = Vec::new();
     let missing = model.loaded.plan.missing.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
     if !missing.is_empty() {
@@ -137,6 +161,11 @@ fn remarks(model: &ModelFolder, to: Target, activation_given: bool) -> Vec<Strin
     let optimizer = model.loaded.plan.skipped.iter().filter(|(_, reason)| reason == "optimizer state").count();
     if optimizer > 0 {
         remarks.push(format!("{optimizer} tensors are the optimizer's state: taken along by --with-optimizer only"));
+    }
+    let rounded =
+        model.found.list()?.into_iter().find(|listing| matches!(listing.dtype, Dtype::ScaledI8 | Dtype::F16 | Dtype::Bf16));
+    if let Some(rounded) = rounded {
+        remarks.push(format!("values were rounded to {} before; nothing brings back what that lost", rounded.dtype));
     }
     let exact = model.config.hidden_act == Activation::Gelu;
     if model.found.format == Format::TensorFlow && exact && !activation_given {
@@ -156,11 +185,11 @@ fn remarks(model: &ModelFolder, to: Target, activation_given: bool) -> Vec<Strin
     if to == Target::Tf && exact {
         remarks.push("activation: exact GELU, while Google's code since 2019-02-07 computes the tanh form; outputs there differ by up to 1e-3".into());
     }
-    remarks
+    Ok(remarks)
 }
 
 fn print(differences: &[Difference]) {
-    for Difference { output, max_abs, largest } in differences {
-        println!("{output:<18}max-abs {max_abs:.1e}  (largest value {largest:.3})");
+    for Difference { output, max_abs, largest, cosine } in differences {
+        println!("{output:<18}max-abs {max_abs:.1e}  cosine {cosine:.6}  (largest value {largest:.3})");
     }
 }

@@ -6,16 +6,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use clinicalbert_core::bert::{Backend, Candle, Model};
+use clinicalbert_core::bert::{Backend, Cpu, Load, Model};
+use clinicalbert_core::tasks::embedding::{Embedder, Embedding};
 use clinicalbert_core::tasks::pooling::Pooling;
+use clinicalbert_core::tokenizer::WordPiece;
+use pollster::block_on;
 use serde_json::json;
 
 use super::Answer;
 use crate::cli::{Common, NotesInput};
-use crate::inference::embedding::{Embedder, Embedding};
-use crate::inference::npy::Npy;
-use crate::inference::states;
+#[cfg(feature = "wgpu")]
+use crate::inference::device::open_gpu;
 use crate::inference::texts::{Text, TextsInput, from_notes};
+use crate::inference::{device::Device, dtype::Dtype, npy::Npy, states};
 use crate::model_folder::ModelFolder;
 use crate::whole_file::write_file;
 
@@ -56,6 +59,12 @@ pub struct Arguments {
     /// Windows of a forward pass
     #[arg(long, value_name = "N", default_value_t = 32)]
     batch_size: usize,
+    /// What computes
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    device: Device,
+    /// What the model's matrices are stored in and multiplied as
+    #[arg(long, value_enum, default_value_t)]
+    dtype: Dtype,
     /// Write ids, all hidden states and all scores of the texts to this safetensors file instead
     #[arg(long, value_name = "FILE", hide = true)]
     states: Option<PathBuf>,
@@ -84,6 +93,14 @@ enum Format {
 /// # Errors
 /// No text, a model that cannot be read, settings beyond the model, a disk that refuses.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
+    match arguments.device {
+        Device::Cpu => run_on(arguments, common, || Ok(Cpu::default())),
+        #[cfg(feature = "wgpu")]
+        Device::Wgpu => run_on(arguments, common, || open_gpu(arguments.dtype.encoding())),
+    }
+}
+
+fn run_on<B: Load>(arguments: &Arguments, common: &Common, open: impl FnOnce() -> Result<B>) -> Result<Answer> {
     ensure!(
         arguments.texts.is_empty() || arguments.notes.notes.is_empty(),
         "texts and --notes exclude each other: run the command once for each"
@@ -97,25 +114,25 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         true => arguments.texts.read()?,
         false => Box::new(from_notes(&arguments.notes, &mut skipped)?),
     };
-    let (embedder, description) = embedder(arguments)?;
+    let (vectors, description) = vectors(arguments, open)?;
     if let Some(out) = &arguments.states {
         let texts = texts.collect::<Result<Vec<_>>>()?;
-        states::write(out, &embedder.model, &embedder.tokenizer, texts.iter().map(|text| text.text.as_str()))?;
+        states::write(out, &vectors.model, &vectors.tokenizer, texts.iter().map(|text| text.text.as_str()))?;
         return Ok(Answer::Yes);
     }
     let long = match (arguments.format, &arguments.out) {
-        (Format::Npy, Some(out)) => write_npy(&embedder, texts, out)?,
+        (Format::Npy, Some(out)) => write_npy(&vectors, texts, out)?,
         (_, Some(out)) => {
             let mut long = 0;
             write_file(out, |file| {
-                long = write_jsonl(&embedder, texts, file)?;
+                long = write_jsonl(&vectors, texts, file)?;
                 Ok(())
             })?;
             long
         }
         (_, None) => {
             let mut out = BufWriter::new(stdout().lock());
-            let long = write_jsonl(&embedder, texts, &mut out)?;
+            let long = write_jsonl(&vectors, texts, &mut out)?;
             out.flush()?;
             long
         }
@@ -125,7 +142,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         if long > 0 {
             eprintln!(
                 "{long} texts were longer than {} tokens: cut into windows that overlap by {}, averaged by tokens",
-                embedder.window, embedder.overlap
+                vectors.embedder.window, vectors.embedder.overlap
             );
         }
         if skipped > 0 {
@@ -135,8 +152,15 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
+/// A model ready to make vectors.
+struct Vectors<B: Backend> {
+    model: Model<B>,
+    tokenizer: WordPiece,
+    embedder: Embedder,
+}
+
 /// What makes vectors, and the model in a line.
-fn embedder(arguments: &Arguments) -> Result<(Embedder<Candle>, String)> {
+fn vectors<B: Load>(arguments: &Arguments, open: impl FnOnce() -> Result<B>) -> Result<(Vectors<B>, String)> {
     let folder = ModelFolder::read(&arguments.model)?;
     let description = folder.describe();
     let layers = folder.config.num_hidden_layers;
@@ -146,8 +170,6 @@ fn embedder(arguments: &Arguments) -> Result<(Embedder<Candle>, String)> {
     };
     let window = arguments.max_seq_length.unwrap_or(folder.config.max_position_embeddings);
     let embedder = Embedder {
-        model: Model::new(Candle::default(), &folder.config, &folder.loaded.tensors)?,
-        tokenizer: folder.tokenizer,
         pooling: match arguments.pooling {
             PoolingName::Mean => Pooling::Mean,
             PoolingName::Cls => Pooling::Cls,
@@ -160,13 +182,14 @@ fn embedder(arguments: &Arguments) -> Result<(Embedder<Candle>, String)> {
         batch_size: arguments.batch_size,
         normalize: arguments.normalize,
     };
-    embedder.check()?;
-    Ok((embedder, description))
+    embedder.check(&folder.config)?;
+    let model = Model::encoded(open()?, &folder.config, &folder.loaded.tensors, arguments.dtype.encoding())?;
+    Ok((Vectors { model, tokenizer: folder.tokenizer, embedder }, description))
 }
 
 /// Hands every text's vector to `take`, in order; tells how many texts were cut into windows.
 fn each(
-    embedder: &Embedder<impl Backend>,
+    vectors: &Vectors<impl Backend>,
     texts: impl Iterator<Item = Result<Text>>,
     mut take: impl FnMut(Text, Embedding) -> Result<()>,
 ) -> Result<u64> {
@@ -174,7 +197,8 @@ fn each(
     let mut texts = texts.peekable();
     while texts.peek().is_some() {
         let chunk = texts.by_ref().take(CHUNK).collect::<Result<Vec<_>>>()?;
-        let embeddings = embedder.embed(chunk.iter().map(|text| text.text.as_str()))?;
+        let contents = chunk.iter().map(|text| text.text.as_str());
+        let embeddings = block_on(vectors.embedder.embed(&vectors.model, &vectors.tokenizer, contents))?;
         for (text, embedding) in chunk.into_iter().zip(embeddings) {
             long += u64::from(embedding.windows > 1);
             take(text, embedding)?;
@@ -183,12 +207,8 @@ fn each(
     Ok(long)
 }
 
-fn write_jsonl(
-    embedder: &Embedder<impl Backend>,
-    texts: impl Iterator<Item = Result<Text>>,
-    out: &mut impl Write,
-) -> Result<u64> {
-    each(embedder, texts, |text, Embedding { vector, tokens, windows }| {
+fn write_jsonl(vectors: &Vectors<impl Backend>, texts: impl Iterator<Item = Result<Text>>, out: &mut impl Write) -> Result<u64> {
+    each(vectors, texts, |text, Embedding { vector, tokens, windows }| {
         // Serialized apart: through a JSON value, single precision would be printed with the digits of double.
         let vector = serde_json::to_string(&vector)?;
         writeln!(out, "{{\"id\":{},\"embedding\":{vector},\"tokens\":{tokens},\"windows\":{windows}}}", json!(text.id))?;
@@ -196,12 +216,12 @@ fn write_jsonl(
     })
 }
 
-fn write_npy(embedder: &Embedder<impl Backend>, texts: impl Iterator<Item = Result<Text>>, out: &Path) -> Result<u64> {
+fn write_npy(vectors: &Vectors<impl Backend>, texts: impl Iterator<Item = Result<Text>>, out: &Path) -> Result<u64> {
     let mut ids = String::new();
     let mut long = 0;
     write_file(out, |file| {
-        let mut npy = Npy::begin(file, embedder.model.config().hidden_size)?;
-        long = each(embedder, texts, |text, embedding| {
+        let mut npy = Npy::begin(file, vectors.model.config().hidden_size)?;
+        long = each(vectors, texts, |text, embedding| {
             ids.push_str(&text.id);
             ids.push('\n');
             Ok(npy.row(&embedding.vector)?)

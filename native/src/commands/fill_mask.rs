@@ -5,13 +5,16 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use clinicalbert_core::bert::{Candle, Model, Part};
+use clinicalbert_core::bert::{Cpu, Load, Model, Part};
+use clinicalbert_core::tasks::masked_text::Masked;
+use pollster::block_on;
 use serde_json::Value;
 
 use super::Answer;
 use crate::cli::Common;
-use crate::inference::filling::Masked;
-use crate::inference::texts::TextsInput;
+#[cfg(feature = "wgpu")]
+use crate::inference::device::open_gpu;
+use crate::inference::{device::Device, dtype::Dtype, texts::TextsInput};
 use crate::model_folder::ModelFolder;
 
 /// Flags.
@@ -28,6 +31,12 @@ pub struct Arguments {
     /// Fill several masks together, from left to right, each given those before it
     #[arg(long)]
     jointly: bool,
+    /// What computes
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    device: Device,
+    /// What the model's matrices are stored in and multiplied as
+    #[arg(long, value_enum, default_value_t)]
+    dtype: Dtype,
 }
 
 /// Runs the command.
@@ -35,11 +44,19 @@ pub struct Arguments {
 /// # Errors
 /// A model without an MLM head, or a text without `[MASK]` or too long.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
+    match arguments.device {
+        Device::Cpu => run_on(arguments, common, || Ok(Cpu::default())),
+        #[cfg(feature = "wgpu")]
+        Device::Wgpu => run_on(arguments, common, || open_gpu(arguments.dtype.encoding())),
+    }
+}
+
+fn run_on<B: Load>(arguments: &Arguments, common: &Common, open: impl FnOnce() -> Result<B>) -> Result<Answer> {
     let texts = arguments.texts.read()?;
     ensure!(arguments.top_k > 0, "--top-k must be at least 1");
     let folder = ModelFolder::read(&arguments.model)?;
     folder.require(Part::MlmHead, "fill-mask")?;
-    let model = Model::new(Candle::default(), &folder.config, &folder.loaded.tensors)?;
+    let model = Model::encoded(open()?, &folder.config, &folder.loaded.tensors, arguments.dtype.encoding())?;
     let mut answers = Vec::new();
     let mut out = std::io::stdout().lock();
     for text in texts {
@@ -47,7 +64,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         let place = || format!("text {}", text.id);
         let masked = Masked::new(&text.text, &folder.tokenizer, model.config()).with_context(place)?;
         if arguments.jointly {
-            let fillings = masked.fill_jointly(&model, arguments.top_k).with_context(place)?;
+            let fillings = block_on(masked.fill_jointly(&model, arguments.top_k)).with_context(place)?;
             if common.json {
                 answers.push(serde_json::to_value(&fillings)?);
                 continue;
@@ -56,7 +73,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
                 writeln!(out, "{:8.4}  {:<24}  {}", filling.score, filling.token_strs.join(" "), filling.sequence)?;
             }
         } else {
-            let masks = masked.fill(&model, arguments.top_k).with_context(place)?;
+            let masks = block_on(masked.fill(&model, arguments.top_k)).with_context(place)?;
             if common.json {
                 answers.push(hugging_face_shape(serde_json::to_value(&masks)?));
                 continue;

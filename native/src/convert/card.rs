@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use clinicalbert_core::bert::Encoding;
 
 use super::{Conversion, heads_in_words};
 use crate::checksum::sha256;
@@ -28,8 +29,13 @@ pub fn card(conversion: &Conversion<'_>) -> Result<String> {
         Some(slots) => format!("\n- With the optimizer's state after {} updates", slots.step),
         None => String::new(),
     };
+    let values = match conversion.encoding {
+        Encoding::F32 => "values unchanged",
+        Encoding::F16 => "matrices rounded to half precision",
+        Encoding::Int8 => "matrices rounded to a signed byte a value and a scale a row",
+    };
     Ok(format!(
-        "{}\n\n## Conversion\n\n- By clinicalbert {} from the {} below; values unchanged\n- {}, {} activation, {} vocabulary of {} entries{optimizer}\n
+        "{}\n\n## Conversion\n\n- By clinicalbert {} from the {} below; {values}\n- {}, {} activation, {} vocabulary of {} entries{optimizer}\n
 | file | bytes | SHA-256 |\n|---|--:|---|\n{files}",
         begin.trim_end(),
         env!("CARGO_PKG_VERSION"),

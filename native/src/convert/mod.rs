@@ -3,13 +3,14 @@
 mod card;
 mod sentence_transformers;
 mod verify;
+mod web;
 
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use clinicalbert_core::bert::{Activation, Config, Heads, Part};
+use clinicalbert_core::bert::{Activation, Config, Encoding, Heads, Part};
 use clinicalbert_core::onnx::{self, Output};
 use clinicalbert_core::weights::{CheckpointState, Slots, Tensors, write_bundle};
 
@@ -17,7 +18,7 @@ use crate::model_folder::{self, ModelFolder};
 use crate::whole_file;
 
 pub use sentence_transformers::Pooling;
-pub use verify::{Difference, TOLERANCE, verify};
+pub use verify::{Difference, verify};
 
 /// A model on its way into another layout.
 pub struct Conversion<'a> {
@@ -25,6 +26,8 @@ pub struct Conversion<'a> {
     pub model: &'a ModelFolder,
     /// The optimizer's state, if it is to come along.
     pub slots: Option<Slots>,
+    /// What matrices are to be stored in.
+    pub encoding: Encoding,
 }
 
 /// LayerNorm's epsilon in Google's code, where it is no setting.
@@ -35,7 +38,7 @@ impl<'a> Conversion<'a> {
     ///
     /// # Errors
     /// It is asked for and not there, or damaged.
-    pub fn new(model: &'a ModelFolder, with_optimizer: bool) -> Result<Self> {
+    pub fn new(model: &'a ModelFolder, with_optimizer: bool, encoding: Encoding) -> Result<Self> {
         let slots = match with_optimizer {
             false => None,
             true => {
@@ -44,7 +47,7 @@ impl<'a> Conversion<'a> {
                 Some(slots.with_context(missing)?)
             }
         };
-        Ok(Self { model, slots })
+        Ok(Self { model, slots, encoding })
     }
 
     /// Writes a Hugging Face folder, on request one that sentence-transformers loads.
@@ -109,6 +112,15 @@ impl<'a> Conversion<'a> {
                 Ok(onnx::write(config, &loaded.tensors, output, file)?)
             })
         })
+    }
+
+    /// Writes manifest, shards and vocabulary for a page.
+    ///
+    /// # Errors
+    /// The folder is there already, weights are too large for half precision, or the disk refused.
+    pub fn write_web(&self, out: &Path) -> Result<()> {
+        ensure!(self.slots.is_none(), "weights for the web have no place for the optimizer's state: leave out --with-optimizer");
+        self.write(out, |folder| web::write(self.model, folder, self.encoding))
     }
 
     /// Fills a new folder and puts the card into it.

@@ -3,15 +3,18 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use clinicalbert_core::bert::{Batch, Candle, Config, Model, Part};
+use clinicalbert_core::bert::{Batch, Candle, Config, Encoding, Model, Part};
 use clinicalbert_core::weights::{HostTensor, Tensors};
 use pollster::block_on;
 use serde::Serialize;
 
 use crate::model_folder::ModelFolder;
 
-/// Largest difference that passes. Both sides hold the same single-precision values, so it is 0 unless something is wrong.
-pub const TOLERANCE: f64 = 1e-5;
+/// Largest difference that passes where both sides hold the same single-precision values: it is 0 unless something is wrong.
+const TOLERANCE: f64 = 1e-5;
+
+/// Smallest cosine that passes where values were rounded on the way.
+const ROUNDED_COSINE: f64 = 0.999;
 
 /// Longest row of the batch that is compared.
 const LENGTH: usize = 24;
@@ -25,6 +28,18 @@ pub struct Difference {
     pub max_abs: f64,
     /// Largest value, to see the difference against.
     pub largest: f64,
+    /// Cosine of all values of one side and the other.
+    pub cosine: f64,
+}
+
+impl Difference {
+    /// Whether that is as close as it has to be after a conversion that stored matrices in `encoding`.
+    pub fn passes(&self, encoding: Encoding) -> bool {
+        match encoding {
+            Encoding::F32 => self.max_abs <= TOLERANCE,
+            Encoding::F16 | Encoding::Int8 => self.cosine >= ROUNDED_COSINE,
+        }
+    }
 }
 
 /// Reads the model at `written` and compares what it computes with what `source` computes: all hidden states at tokens, and the scores of
@@ -98,7 +113,19 @@ fn difference(output: String, expected: &[f32], found: &[f32]) -> Difference {
         true => largest(&mut expected.iter().zip(found).map(apart)),
         false => f64::INFINITY,
     };
-    Difference { output, max_abs, largest: largest(&mut expected.iter().map(|value| f64::from(value.abs()))) }
+    Difference {
+        output,
+        max_abs,
+        largest: largest(&mut expected.iter().map(|value| f64::from(value.abs()))),
+        cosine: cosine(expected, found),
+    }
+}
+
+/// 1 for two sides without any value but 0.
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let lengths = (product(a, a) * product(b, b)).sqrt();
+    if lengths == 0.0 { 1.0 } else { product(a, b) / lengths }
 }
 
 #[cfg(test)]
@@ -112,6 +139,10 @@ mod tests {
         assert_eq!(apart(&[1.0], &[f32::NAN]), f64::INFINITY);
         assert_eq!(apart(&[1.0], &[]), f64::INFINITY);
         assert_eq!(difference("x".into(), &[1.0, -2.0], &[1.0, -2.0]).largest, 2.0);
+        assert_eq!(difference("x".into(), &[3.0, 0.0], &[4.0, 3.0]).cosine, 0.8);
+        let rounded = difference("x".into(), &[3.0, 1.0], &[3.001, 1.0]);
+        assert!(rounded.passes(Encoding::Int8) && !rounded.passes(Encoding::F32));
+        assert!(!difference("x".into(), &[3.0], &[f32::NAN]).passes(Encoding::Int8));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Using a model: texts in, vectors or fillings out.
 
-pub mod embedding;
-pub mod filling;
+pub mod device;
+pub mod dtype;
 pub mod npy;
 pub mod states;
 pub mod texts;

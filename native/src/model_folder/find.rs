@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use clinicalbert_core::weights::{CheckpointState, Format};
+use clinicalbert_core::weights::{CheckpointState, Format, web::MANIFEST};
 
 use super::{CONFIG_FILES, folder_of};
 use crate::{mapped_file, small_file};
@@ -18,11 +18,12 @@ pub struct Found {
     pub file: PathBuf,
 }
 
-/// Names under which Hugging Face keeps weights, the preferred first, as its own loader has it.
-const STANDARD: [(&str, Format); 3] = [
+/// Names under which Hugging Face keeps weights, the preferred first, as its own loader has it; then ours for the web.
+const STANDARD: [(&str, Format); 4] = [
     ("model.safetensors", Format::Safetensors),
     ("model.safetensors.index.json", Format::SafetensorsIndex),
     ("pytorch_model.bin", Format::PyTorch),
+    (MANIFEST, Format::Web),
 ];
 
 /// Files of a model folder that stand for the folder.
@@ -104,6 +105,12 @@ impl Found {
             );
             return Ok(Self { format: Format::TensorFlow, file: index });
         }
+        if let Some((_, format)) = STANDARD.into_iter().find(|(standard, _)| name == *standard) {
+            return Ok(Self { format, file: file.to_owned() });
+        }
+        if is_web_shard(&name) && file.with_file_name(MANIFEST).is_file() {
+            return Ok(Self { format: Format::Web, file: file.with_file_name(MANIFEST) });
+        }
         let format = match file.extension().and_then(|extension| extension.to_str()) {
             Some("safetensors") => Format::Safetensors,
             Some("index") => Format::TensorFlow,
@@ -121,6 +128,11 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
+}
+
+/// Whether this is the name of a shard of weights for the web.
+fn is_web_shard(name: &str) -> bool {
+    name.strip_prefix("weights-").and_then(|rest| rest.strip_suffix(".bin")).is_some_and(|rest| rest.contains("-of-"))
 }
 
 /// The prefix in the name of a data or graph file of a TensorFlow checkpoint.
@@ -228,6 +240,17 @@ mod tests {
         assert!(error(&state).contains("is not there"));
         fs::write(folder.path().join("model.safetensors"), "").unwrap();
         assert_eq!(Found::at(folder.path()).unwrap().format, Format::Safetensors);
+    }
+
+    #[test]
+    fn weights_for_the_web_are_found_by_their_folder_their_manifest_and_every_shard() {
+        let folder = folder(
+            &["manifest.json", "weights-00001-of-00002.bin", "weights-00002-of-00002.bin", "vocab.txt"].map(|name| (name, "")),
+        );
+        for name in ["", "manifest.json", "weights-00002-of-00002.bin", "vocab.txt"] {
+            let found = Found::at(&folder.path().join(name)).unwrap();
+            assert_eq!(found, Found { format: Format::Web, file: folder.path().join("manifest.json") }, "{name}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clinicalbert_core::{
-    bert::{Config, Part},
+    bert::{Config, Heads, Part},
     tokenizer::{Case, WordPiece},
     weights::{Loaded, load},
 };
@@ -20,7 +20,7 @@ use crate::small_file;
 pub use find::Found;
 pub use optimizer::{OPTIMIZER, read_moments, write_moments, write_slots};
 pub use tokenizer::{read_tokenizer, read_vocabulary};
-pub use write::{write_companions, write_files, write_folder};
+pub use write::{write_companions, write_config_and_vocabulary, write_files, write_folder};
 
 /// Names that the configuration may have: Hugging Face's, Google's.
 const CONFIG_FILES: [&str; 2] = ["config.json", "bert_config.json"];
@@ -70,6 +70,11 @@ impl ModelFolder {
     pub fn require(&self, part: Part, purpose: &str) -> Result<()> {
         let place = || format!("{} cannot be used for {purpose}", self.path.display());
         self.loaded.plan.require(part).with_context(place)
+    }
+
+    /// Which heads the weights have.
+    pub fn heads(&self) -> Heads {
+        Heads::of(&self.config, &self.loaded.tensors)
     }
 
     /// What is worth knowing before using the model, in a line.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use clinicalbert_core::weights::web::{Manifest, WebWeights};
 use clinicalbert_core::weights::{Bundle, BundleIndex, Format, Listing, PyTorch, Safetensors, ShardIndex, WeightsFile};
 use memmap2::Mmap;
 
@@ -24,12 +25,13 @@ impl Found {
                 Format::SafetensorsIndex => use_weights(&Safetensors::open_shards(&ShardIndex::from_json(&main)?, &parts)?),
                 Format::PyTorch => use_weights(&PyTorch::open(&main)?),
                 Format::TensorFlow => use_weights(&Bundle::open(BundleIndex::open(&main)?, parts)?),
+                Format::Web => use_weights(&WebWeights::open(&Manifest::from_json(&main)?, &parts)?),
             }
         };
         result().with_context(|| self.file.display().to_string())
     }
 
-    /// What is in the weights. A TensorFlow index tells without its data.
+    /// What is in the weights. A TensorFlow index and a manifest tell without the data.
     ///
     /// # Errors
     /// As [`Found::open`].
@@ -38,6 +40,10 @@ impl Found {
             Format::TensorFlow => {
                 let index = BundleIndex::open(&map(&self.file)?).with_context(|| self.file.display().to_string())?;
                 Ok(index.list())
+            }
+            Format::Web => {
+                let manifest = Manifest::from_json(&map(&self.file)?).with_context(|| self.file.display().to_string())?;
+                Ok(manifest.list())
             }
             _ => self.open(|file| Ok(file.list())),
         }
@@ -57,13 +63,13 @@ impl Found {
         let names: Vec<String> = match self.format {
             Format::Safetensors | Format::PyTorch => return Ok(Vec::new()),
             Format::SafetensorsIndex => ShardIndex::from_json(main)?.shards().into_iter().map(str::to_owned).collect(),
+            Format::Web => Manifest::from_json(main)?.shards.into_iter().map(|shard| shard.name).collect(),
             Format::TensorFlow => {
                 BundleIndex::open(main)?.data_files(&self.file.file_stem().unwrap_or_default().to_string_lossy())
             }
         };
-        let pytorch = names.iter().find(|name| name.ends_with(".bin"));
         ensure!(
-            pytorch.is_none(),
+            self.format == Format::Web || !names.iter().any(|name| name.ends_with(".bin")),
             "PyTorch weights in shards are not read: save the model again with save_pretrained of transformers, which writes safetensors"
         );
         let parts: Vec<PathBuf> = names.iter().map(|name| self.file.with_file_name(name)).collect();

@@ -49,11 +49,24 @@ pub fn write_files(folder: &Path, config: &Config, weights: &Tensors, tokenizer:
     whole_file::write_file(&folder.join("model.safetensors"), |file| Ok(safetensors::write(weights, &BTreeMap::new(), file)?))
 }
 
-/// Writes configuration and tokenizer of a model with these heads.
+/// Writes configuration and tokenizer of a model with these heads, in every form that transformers reads.
 ///
 /// # Errors
 /// The disk refused.
 pub fn write_companions(folder: &Path, config: &Config, heads: Heads, tokenizer: &WordPiece) -> Result<()> {
+    write_config_and_vocabulary(folder, config, heads, tokenizer)?;
+    write_text(&folder.join("tokenizer.json"), &tokenizer.tokenizer_json()?)?;
+    let special = json!({
+        "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]",
+    });
+    write_json(&folder.join("special_tokens_map.json"), &special)
+}
+
+/// Writes configuration and vocabulary of a model with these heads: all that a program needs which knows BERT's tokenizer.
+///
+/// # Errors
+/// The disk refused.
+pub fn write_config_and_vocabulary(folder: &Path, config: &Config, heads: Heads, tokenizer: &WordPiece) -> Result<()> {
     let hugging_face = HuggingFaceConfig {
         architectures: [architecture(heads)],
         model_type: "bert",
@@ -65,13 +78,8 @@ pub fn write_companions(folder: &Path, config: &Config, heads: Heads, tokenizer:
     };
     write_json(&folder.join("config.json"), &hugging_face)?;
     write_text(&folder.join("vocab.txt"), &tokenizer.vocab_txt())?;
-    write_text(&folder.join("tokenizer.json"), &tokenizer.tokenizer_json()?)?;
     // Spelled out: left out, transformers lower-cases a cased model and puts no limit on the length.
-    write_text(&folder.join("tokenizer_config.json"), &tokenizer.tokenizer_config_json(config.max_position_embeddings))?;
-    let special = json!({
-        "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]",
-    });
-    write_json(&folder.join("special_tokens_map.json"), &special)
+    write_text(&folder.join("tokenizer_config.json"), &tokenizer.tokenizer_config_json(config.max_position_embeddings))
 }
 
 /// The class of transformers that has these heads and no others.

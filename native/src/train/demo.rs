@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clinicalbert_core::bert::{Candle, EvaluationMetrics, Model};
+use clinicalbert_core::tasks::masked_text::Masked;
+use pollster::block_on;
 use serde_json::json;
 
 use super::preparation::prepare_notes;
@@ -12,7 +14,6 @@ use super::settings::Settings;
 use super::{Outcome, begin, run_folder};
 use crate::cli::{Common, NotesInput};
 use crate::commands::Answer;
-use crate::inference::filling::Masked;
 use crate::model_folder::ModelFolder;
 use crate::synthetic;
 
@@ -108,7 +109,8 @@ fn report(model: &Path, evaluations: Option<(EvaluationMetrics, EvaluationMetric
     let loaded = Model::new(Candle::default(), &folder.config, &folder.loaded.tensors)?;
     for sentence in SENTENCES {
         let _ = writeln!(text, "\n{sentence}");
-        for filled in Masked::new(sentence, &folder.tokenizer, loaded.config())?.fill(&loaded, 3)?.iter().flatten() {
+        let masked = Masked::new(sentence, &folder.tokenizer, loaded.config())?;
+        for filled in block_on(masked.fill(&loaded, 3))?.iter().flatten() {
             let _ = writeln!(text, "{:8.3}  {}", filled.score, filled.token_str);
         }
     }

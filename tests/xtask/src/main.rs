@@ -4,7 +4,10 @@
 //! Exit status: 0 all passed, 1 a step failed, 2 a tool is missing or the arguments make no sense.
 
 mod bench;
+mod bench_web;
 mod counts;
+mod engine;
+mod kernels;
 mod package;
 mod page;
 mod process;
@@ -13,6 +16,7 @@ mod rust;
 mod tools;
 mod workspace;
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use report::Report;
@@ -22,7 +26,10 @@ cargo xtask test [native|docs|web]         check everything, or one part of it, 
 cargo xtask web                            build the npm package (web/dist) and the page (www/dist)
 cargo xtask screenshot                     build the page and write pictures of it to target/screenshots
 cargo xtask quality [sections|sentences]   how good the rules are, on the public data in ../shared
-cargo xtask bench prepare [PYTHON]         speed and memory of preparing notes, beside the Python pipeline in ../shared";
+cargo xtask quality int8 MODEL             what a model loses with --dtype int8
+cargo xtask bench prepare [PYTHON]         speed and memory of preparing notes, beside the Python pipeline in ../shared
+cargo xtask bench-web PEERS [--python PYTHON] [--json FILE] [--models bert-mini,bert-base] [--cases wasm:fp32:1,…] [--rounds 1]
+                                           the engine in the browser beside transformers.js; PEERS is ../shared/peers";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,9 +42,13 @@ fn main() -> ExitCode {
         ["test", "web"] => web(&mut report),
         ["web"] => tools::for_web(&mut report).and_then(|_| build_web(&mut report)),
         ["screenshot"] => screenshot(&mut report),
-        ["quality"] => return quality(""),
-        ["quality", what @ ("sections" | "sentences")] => return quality(what),
+        ["quality"] => return quality(&[]),
+        ["quality", what @ ("sections" | "sentences")] => return quality(&[what.as_ref()]),
+        ["quality", "int8", model] => return int8_quality(model),
         ["bench", "prepare", python @ ..] if python.len() < 2 => bench::prepare(python.first().unwrap_or(&"python3")),
+        ["bench-web", arguments @ ..] => {
+            bench_web::Settings::from_arguments(arguments).and_then(|settings| bench_web::measure(&mut report, &settings))
+        }
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -51,10 +62,22 @@ fn main() -> ExitCode {
 }
 
 /// Only the tables go to standard output.
-fn quality(what: &str) -> ExitCode {
-    match process::cargo(&format!("run --quiet -p xtask --features quality --bin quality -- {what}")).status() {
+fn quality(arguments: &[&OsStr]) -> ExitCode {
+    match process::cargo("run --quiet -p xtask --features quality --bin quality --").args(arguments).status() {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         _ => ExitCode::from(1),
+    }
+}
+
+/// Builds the binary that is measured first.
+fn int8_quality(model: &str) -> ExitCode {
+    let built = process::run(&mut process::cargo("build --quiet --release"));
+    match built.and_then(|()| workspace::target()) {
+        Ok(target) => quality(&["int8".as_ref(), target.join("release/native").as_ref(), model.as_ref()]),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
     }
 }
 
@@ -65,10 +88,14 @@ fn build_web(report: &mut Report) -> anyhow::Result<()> {
 
 fn web(report: &mut Report) -> anyhow::Result<()> {
     let browser = tools::for_web(report)?;
+    kernels::test(report)?;
+    let models = engine::models(report)?;
     package::build(report)?;
-    package::test(report)?;
+    package::test(report, &models)?;
+    engine::test(report, &browser, &models)?;
     page::build(report)?;
-    page::test(report, &browser)
+    package::test_packed(report, &browser, &models)?;
+    page::test(report, &browser, &models)
 }
 
 fn screenshot(report: &mut Report) -> anyhow::Result<()> {

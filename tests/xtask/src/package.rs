@@ -8,24 +8,30 @@ use crate::process::{cargo, first_line, program, run, run_tests};
 use crate::report::Report;
 use crate::{tools, workspace};
 
+/// The wasm files, of which a page fetches the one that its engine understands, and the instructions that each may use.
+const VARIANTS: [(&str, &str); 2] = [("plain", "+simd128"), ("relaxed", "+simd128,+relaxed-simd")];
+
 /// Builds `web/dist`.
 pub fn build(report: &mut Report) -> anyhow::Result<()> {
     let target = workspace::target()?;
     let dist = workspace::root().join("web/dist");
     report.step("npm package has the workspace's version", same_version)?;
-    report.step("wasm", || {
-        let build = "build -p clinicalbert-web --target wasm32-unknown-unknown --profile wasm-release";
-        run(cargo(build).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", wasm_flags()))
-    })?;
     report.step("wasm-bindgen", || {
         run(&mut cargo("build -p xtask --features bindgen --bin bindgen --profile tools"))?;
         if dist.exists() {
             std::fs::remove_dir_all(&dist).with_context(|| format!("{}", dist.display()))?;
         }
-        let wasm = target.join("wasm32-unknown-unknown/wasm-release/clinicalbert_web.wasm");
-        run(program(target.join("tools/bindgen")).arg(&wasm).arg(&dist))?;
-        print_sizes(&[&dist.join("clinicalbert_bg.wasm"), &dist.join("clinicalbert.js")])
+        std::fs::create_dir_all(&dist).with_context(|| format!("{}", dist.display()))
     })?;
+    for (name, features) in VARIANTS {
+        report.step(&format!("wasm, {name}"), || {
+            let build = "build -p clinicalbert-web --target wasm32-unknown-unknown --profile wasm-release";
+            run(cargo(build).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", wasm_flags(features)))?;
+            let wasm = target.join("wasm32-unknown-unknown/wasm-release/clinicalbert_web.wasm");
+            run(program(target.join("tools/bindgen")).arg(&wasm).arg(&dist).arg(name))?;
+            print_sizes(&[&dist.join(format!("{name}.wasm")), &dist.join(format!("{name}.js"))])
+        })?;
+    }
     report.step("TypeScript", || {
         tools::npm_install("web")?;
         run(program("npm").args(["run", "--silent", "build"]).current_dir(workspace::root().join("web")))
@@ -33,18 +39,32 @@ pub fn build(report: &mut Report) -> anyhow::Result<()> {
 }
 
 /// Tests the package under Node.
-pub fn test(report: &mut Report) -> anyhow::Result<()> {
+pub fn test(report: &mut Report, models: &Path) -> anyhow::Result<()> {
     report.tests("package under Node", |counts| {
-        let tests = ["web/test/split.test.js", "web/test/tokenizer.test.js", "web/test/load.test.js"];
-        run_tests(program("node").args(["--test", "--test-reporter=spec"]).args(tests), counts)
+        let tests =
+            ["host", "load", "session", "split", "tensor", "tokenizer", "weights"].map(|name| format!("web/test/{name}.test.js"));
+        let mut node = program("node");
+        node.env("ENGINE_MODELS", models).args(["--test", "--test-reporter=spec"]).args(tests);
+        run_tests(&mut node, counts)
+    })
+}
+
+/// Packs the package and tests it in projects of users: types, Node, Vite, webpack, esbuild.
+pub fn test_packed(report: &mut Report, browser: &Path, models: &Path) -> anyhow::Result<()> {
+    report.tests("packed package", |counts| {
+        tools::npm_install("tests/browser")?;
+        tools::npm_install("tests/package")?;
+        let mut node = program("node");
+        node.env("CHROMIUM", browser).env("ENGINE_MODELS", models);
+        run_tests(node.args(["--test", "--test-reporter=spec", "tests/package/package.test.js"]), counts)
     })
 }
 
 /// Warnings are errors, and no path of the building machine stays in what is published.
-fn wasm_flags() -> String {
+fn wasm_flags(features: &str) -> String {
     let home = std::env::var("CARGO_HOME").ok().or_else(|| std::env::var("HOME").ok().map(|home| format!("{home}/.cargo")));
     let home = home.map(|home| format!(" --remap-path-prefix={home}=cargo")).unwrap_or_default();
-    format!("-Dwarnings --remap-path-prefix={}=.{home}", workspace::root().display())
+    format!("-Dwarnings -Ctarget-feature={features} --remap-path-prefix={}=.{home}", workspace::root().display())
 }
 
 fn same_version() -> anyhow::Result<()> {

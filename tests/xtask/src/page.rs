@@ -15,14 +15,15 @@ pub fn build(report: &mut Report) -> anyhow::Result<()> {
     })
 }
 
-/// Drives the page in a headless browser.
-pub fn test(report: &mut Report, browser: &Path) -> anyhow::Result<()> {
+/// Drives the page in a headless browser, with the models in `models`.
+pub fn test(report: &mut Report, browser: &Path, models: &Path) -> anyhow::Result<()> {
     report.tests("page in a browser", |counts| {
         tools::npm_install("tests/browser")?;
-        run_tests(
-            with_browser(program("node"), browser)?.args(["--test", "--test-reporter=spec", "tests/browser/page.test.js"]),
-            counts,
-        )
+        let tests = ["sections", "model", "access"].map(|name| format!("tests/browser/page_{name}.test.js"));
+        let mut node = with_browser(program("node"), browser)?;
+        // One browser at a time: tests have limits of time, and two would share the cores.
+        node.env("ENGINE_MODELS", models).args(["--test", "--test-concurrency=1", "--test-reporter=spec"]).args(tests);
+        run_tests(&mut node, counts)
     })
 }
 

@@ -9,12 +9,13 @@ use crate::tools;
 /// Format, lints, features, build and tests.
 pub fn code(report: &mut Report) -> anyhow::Result<()> {
     tools::for_rust(report)?;
+    tools::for_gpu(report)?;
     report.step("format", || run(&mut cargo("fmt --all --check")))?;
     report.step("lints", || {
         run(&mut cargo("clippy --workspace --all-targets --features xtask/bindgen,xtask/quality -- -D warnings"))
     })?;
     report.step("each feature of core alone", || {
-        ["", "--features tokenizer", "--features candle"]
+        ["", "--features tokenizer", "--features candle", "--features cpu", "--features wgpu"]
             .into_iter()
             .try_for_each(|features| run(&mut cargo(&format!("clippy -p clinicalbert-core {features} -- -D warnings"))))
     })?;

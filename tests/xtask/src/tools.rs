@@ -32,6 +32,34 @@ pub fn for_rust(report: &mut Report) -> anyhow::Result<()> {
     })
 }
 
+/// A Vulkan driver, for the GPU's tests: one in software does. Elsewhere than on Linux there is Metal or DirectX.
+pub fn for_gpu(report: &mut Report) -> anyhow::Result<()> {
+    const ADVICE: &str = "a Vulkan driver is missing; install it (Debian, Ubuntu: apt-get install mesa-vulkan-drivers)";
+    if !cfg!(target_os = "linux") {
+        return Ok(());
+    }
+    report.step("tools for the GPU", || {
+        if vulkan_driver().is_none() {
+            match apt_install(&["libvulkan1", "mesa-vulkan-drivers"], ADVICE) {
+                // The tests say that they are skipped; in continuous integration they fail instead.
+                Err(error) if std::env::var_os("CI").is_none() => println!("{error}; tests of the GPU are skipped"),
+                outcome => outcome?,
+            }
+        }
+        vulkan_driver().iter().for_each(|driver| println!("Vulkan driver: {}", driver.display()));
+        Ok(())
+    })
+}
+
+/// A driver's manifest: the one that is named in the environment, else the first where drivers are installed.
+fn vulkan_driver() -> Option<PathBuf> {
+    let named = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].into_iter().find_map(std::env::var_os).map(PathBuf::from);
+    let installed = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"].into_iter();
+    named.or_else(|| {
+        installed.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten().next().map(|file| file.path())
+    })
+}
+
 /// What the npm package and the page need; the browser is returned.
 pub fn for_web(report: &mut Report) -> anyhow::Result<PathBuf> {
     report.step("tools for the web", || {

@@ -6,10 +6,13 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
-    super::{Dropout, DropoutKey, dropout_scale},
-    host::{for_chunk_pairs, for_chunks, slice, tensor, with_values, zeros},
-    math::{dot, exp, largest, sum},
-    product::{Scratch, View, product},
+    super::{
+        Dropout, DropoutKey, dropout_scale,
+        math::{dot, exp, largest, sum},
+        product::{Scratch, View, product},
+        threads::{for_chunk_pairs, for_chunks, zeros},
+    },
+    host::{slice, tensor, with_values},
 };
 
 /// Argument: query, key and value side by side, `[batch · length, 3 · hidden]`.

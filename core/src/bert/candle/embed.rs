@@ -5,8 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::{
-    super::{Dropout, DropoutKey, square_sum},
-    host::{for_chunks, rows_per_chunk, slice, tensor, with_values, zeros},
+    super::{
+        Dropout, DropoutKey, square_sum,
+        threads::{for_chunks, rows_per_chunk, zeros},
+    },
+    host::{slice, tensor, with_values},
 };
 
 /// Arguments: the word, position and type tables; result `[batch · length, hidden]`.

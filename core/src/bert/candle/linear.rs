@@ -5,9 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, backend::BackendStorage};
 
 use super::{
-    super::{Nonlinearity, square_sum},
-    host::{add_rows, for_chunk_pairs, for_chunks, rows_per_chunk, slice, tensor, with_values, zeros},
-    math::gelu,
+    super::{
+        Nonlinearity,
+        math::gelu,
+        square_sum,
+        threads::{for_chunk_pairs, for_chunks, rows_per_chunk, zeros},
+    },
+    host::{add_rows, slice, tensor, with_values},
 };
 
 /// Arguments: x `[n, in]`, W `[out, in]`, b `[out]`.

@@ -5,8 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::{
-    host::{for_chunk_pairs, for_chunks, slice, tensor, with_values, zeros},
-    math::{exp, largest},
+    super::{
+        math::{exp, largest},
+        threads::{for_chunk_pairs, for_chunks, zeros},
+    },
+    host::{slice, tensor, with_values},
 };
 
 /// Argument: logits `[n, classes]`; result: weighted sum of losses, weight of the hits.

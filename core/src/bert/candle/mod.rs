@@ -11,19 +11,17 @@ mod host;
 mod linear;
 mod load;
 mod loss;
-mod math;
 mod norm;
 mod pick;
 #[cfg(test)]
 mod plain;
-mod product;
 mod tape;
 
 use std::sync::{Arc, Mutex};
 
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Device, Tensor};
 
-pub use self::host::{for_chunks, on_a_worker, with_values};
+pub use self::host::with_values;
 pub use self::tape::Gradients;
 use self::{
     attention::AttentionOp,

@@ -5,9 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::{
-    super::{Dropout, DropoutKey},
-    host::{add_rows, for_chunk_pairs, rows_per_chunk, slice, tensor, with_values, zeros},
-    math::{dot, sum},
+    super::{
+        Dropout, DropoutKey,
+        math::{dot, sum},
+        threads::{for_chunk_pairs, for_chunks, rows_per_chunk, zeros},
+    },
+    host::{add_rows, slice, tensor, with_values},
 };
 
 /// Arguments: x, (residual,) `[n, width]`, and scale over shift, `[2, width]`.
@@ -86,7 +89,7 @@ impl NormOp {
         );
         let dropped = self.dropout.map(|(key, dropout)| {
             let mut dropped = zeros(inner.len());
-            super::host::for_chunks(
+            for_chunks(
                 &mut dropped,
                 rows * width,
                 #[inline(always)]

@@ -10,7 +10,10 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Tensor, TensorId};
 
-use super::host::{for_chunks, tensor, with_values, zeros};
+use super::{
+    super::threads::{for_chunks, zeros},
+    host::{tensor, with_values},
+};
 
 /// Operations in the order in which they were done.
 #[derive(Default)]

@@ -4,7 +4,7 @@
 
 #![allow(clippy::excessive_precision, reason = "constants stand as they are published")]
 
-use super::super::Activation;
+use super::Activation;
 
 /// Adding and subtracting 1.5 · 2²³ rounds to an integer, which then stands in the low bits.
 const ROUNDER: f32 = 12_582_912.0;
@@ -26,6 +26,7 @@ pub fn exp(x: f32) -> f32 {
 }
 
 /// GELU and its derivative.
+#[cfg(feature = "candle")]
 #[inline(always)]
 pub fn gelu(x: f32, form: Activation) -> (f32, f32) {
     match form {
@@ -35,6 +36,7 @@ pub fn gelu(x: f32, form: Activation) -> (f32, f32) {
 }
 
 /// x·Φ(x), with Φ from the Chebyshev fit of erfc in Press et al., Numerical Recipes §6.2 (1.2e-7 relative).
+#[cfg(feature = "candle")]
 #[inline(always)]
 fn gelu_erf(x: f32) -> (f32, f32) {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
@@ -73,6 +75,44 @@ fn gelu_tanh(x: f32) -> (f32, f32) {
     (x * logistic, logistic + 2.0 * x * logistic * complement * slope)
 }
 
+/// GELU alone, in a third of the operations.
+#[inline(always)]
+pub fn gelu_value(x: f32, form: Activation) -> f32 {
+    match form {
+        Activation::Gelu => 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)),
+        Activation::GeluTanh => gelu_tanh(x).0,
+    }
+}
+
+/// erf x to 3e-7: the rational fit that Eigen and XLA use in single precision; beyond ±4 it is ±1.
+#[inline(always)]
+fn erf(x: f32) -> f32 {
+    let x = x.clamp(-4.0, 4.0);
+    let square = x * x;
+    let mut above = -2.726_142_258_013_06e-10;
+    for coefficient in [
+        2.770_681_424_959_02e-8,
+        -2.101_024_020_825_08e-6,
+        -5.692_506_394_623_46e-5,
+        -7.349_906_303_268_55e-4,
+        -2.954_599_808_540_25e-3,
+        -1.609_603_332_624_15e-2,
+    ] {
+        above = above * square + coefficient;
+    }
+    let mut below = -1.456_607_184_649_96e-5;
+    for coefficient in [-2.133_740_552_789_05e-4, -1.682_826_974_382_03e-3, -7.373_329_167_204_68e-3, -1.426_473_905_141_89e-2] {
+        below = below * square + coefficient;
+    }
+    x * above / below
+}
+
+/// tanh x to 3e-7 of its range.
+#[inline(always)]
+pub fn tanh(x: f32) -> f32 {
+    1.0 - 2.0 / (exp(2.0 * x) + 1.0)
+}
+
 const LANES: usize = 16;
 
 /// Sum of `f(a, b)` over two slices in sixteen lanes: a fixed order that vectorizes.
@@ -104,15 +144,23 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// Largest value.
 #[inline(always)]
 pub fn largest(values: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
+    range(values).1
+}
+
+/// Smallest and largest value.
+#[inline(always)]
+pub fn range(values: &[f32]) -> (f32, f32) {
+    let (mut low, mut high) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
     let chunks = values.chunks_exact(LANES);
-    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let rest = chunks.remainder();
     for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = if *value > *lane { *value } else { *lane };
+        for ((low, high), value) in low.iter_mut().zip(&mut high).zip(chunk) {
+            *low = if *value < *low { *value } else { *low };
+            *high = if *value > *high { *value } else { *high };
         }
     }
-    lanes.iter().copied().fold(rest, f32::max)
+    let of = |lanes: &[f32; LANES], pick: fn(f32, f32) -> f32| lanes.iter().chain(rest).copied().reduce(pick).unwrap_or_default();
+    (of(&low, f32::min), of(&high, f32::max))
 }
 
 #[cfg(test)]
@@ -130,6 +178,7 @@ mod tests {
             assert!((f64::from(exp(x)) / expected - 1.0).abs() < 3e-7, "{x}");
         }
         assert_eq!((exp(0.0), exp(-10_000.0)), (1.0, 0.0));
+        assert!(points().all(|x| (f64::from(tanh(x)) - f64::from(x).tanh()).abs() < 3e-7));
     }
 
     /// ∫ of the density by Simpson's rule: independent of the formula under test.
@@ -145,6 +194,22 @@ mod tests {
     }
 
     #[test]
+    fn both_gelus_are_right() {
+        for x in points().step_by(7) {
+            let exact = f64::from(x);
+            for (form, expected) in [(Activation::Gelu, exact * cumulative(exact)), (Activation::GeluTanh, with_tanh(exact))] {
+                let error = (f64::from(gelu_value(x, form)) - expected).abs();
+                assert!(error < 3e-7 * (1.0 + exact.abs()), "{form:?} {x}");
+            }
+        }
+    }
+
+    fn with_tanh(x: f64) -> f64 {
+        0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+    }
+
+    #[cfg(feature = "candle")]
+    #[test]
     fn both_gelus_and_their_derivatives_are_right() {
         for x in points().step_by(7) {
             let exact = f64::from(x);
@@ -152,10 +217,10 @@ mod tests {
             let (value, slope) = gelu(x, Activation::Gelu);
             assert!((f64::from(value) - exact * cumulative(exact)).abs() < 3e-7 * (1.0 + exact.abs()), "{x}");
             assert!((f64::from(slope) - cumulative(exact) - exact * density).abs() < 6e-7, "{x}");
-            let form = |x: f64| 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh());
             let (value, slope) = gelu(x, Activation::GeluTanh);
-            assert!((f64::from(value) - form(exact)).abs() < 3e-7 * (1.0 + exact.abs()), "{x}");
-            assert!((f64::from(slope) - (form(exact + 1e-5) - form(exact - 1e-5)) / 2e-5).abs() < 1e-6, "{x}");
+            assert!((f64::from(value) - with_tanh(exact)).abs() < 3e-7 * (1.0 + exact.abs()), "{x}");
+            let expected = (with_tanh(exact + 1e-5) - with_tanh(exact - 1e-5)) / 2e-5;
+            assert!((f64::from(slope) - expected).abs() < 1e-6, "{x}");
         }
     }
 

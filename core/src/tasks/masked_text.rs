@@ -1,14 +1,14 @@
 //! What a model expects in place of `[MASK]`, in the shape of Hugging Face's fill-mask results.
 
-use anyhow::{Result, ensure};
-use clinicalbert_core::{
+use serde::Serialize;
+
+use super::fill_mask::{Candidate, Filling, MaskedText};
+use crate::{
+    Error, Result,
     bert::{Backend, Config, Model},
-    tasks::fill_mask::MaskedText,
     text::Span,
     tokenizer::WordPiece,
 };
-use pollster::block_on;
-use serde::Serialize;
 
 /// A token for a mask, with the keys of Hugging Face's `fill-mask`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,27 +49,34 @@ impl<'a> Masked<'a> {
     /// Tokenizes a text.
     ///
     /// # Errors
-    /// It has no `[MASK]`, or is longer than the model allows.
+    /// [`Error::Text`] if it has no `[MASK]` or is longer than the model allows.
     pub fn new(text: &'a str, tokenizer: &'a WordPiece, config: &Config) -> Result<Self> {
         let special = tokenizer.special();
         let pieces = tokenizer.pieces_with_special(text)?;
         let masks: Vec<Span> = pieces.iter().filter(|piece| piece.id == special.mask).map(|piece| piece.span).collect();
-        ensure!(!masks.is_empty(), "no [MASK] in it: write [MASK] where the model is to fill in a word");
+        if masks.is_empty() {
+            return Err(Error::Text("no [MASK] in the text: write [MASK] where the model is to fill in a word".into()));
+        }
         let inside = pieces.iter().map(|piece| piece.id);
         let ids: Vec<u32> = std::iter::once(special.classify).chain(inside).chain([special.separator]).collect();
         let most = config.max_position_embeddings;
-        ensure!(ids.len() <= most, "it has {} tokens, the model allows {most}: keep only what is near the [MASK]", ids.len());
+        if ids.len() > most {
+            let found = ids.len();
+            return Err(Error::Text(format!(
+                "the text has {found} tokens, the model allows {most}: keep what is near the [MASK]"
+            )));
+        }
         Ok(Self { text, tokenizer, types: vec![0; ids.len()], ids, masks })
     }
 
     /// The likeliest tokens of every mask, the other masks left unfilled.
     ///
     /// # Errors
-    /// The tensor library fails.
-    pub fn fill(&self, model: &Model<impl Backend>, top_k: usize) -> Result<Vec<Vec<Filled>>> {
-        let found = block_on(self.core().fill_independently(model, top_k))?;
+    /// [`Error::Tensor`] without an MLM head, and those of the machine.
+    pub async fn fill<B: Backend>(&self, model: &Model<B>, top_k: usize) -> Result<Vec<Vec<Filled>>> {
+        let found = self.ids().fill_independently(model, top_k).await?;
         let mask = |(candidates, span): (Vec<_>, &Span)| {
-            let fill = |candidate: clinicalbert_core::tasks::fill_mask::Candidate| {
+            let fill = |candidate: Candidate| {
                 let token_str = self.token(candidate.id);
                 let sequence = self.with(&[(*span, &token_str)]);
                 Filled { score: candidate.score, token: candidate.id, token_str, sequence }
@@ -82,18 +89,18 @@ impl<'a> Masked<'a> {
     /// The likeliest fillings of all masks together.
     ///
     /// # Errors
-    /// The tensor library fails.
-    pub fn fill_jointly(&self, model: &Model<impl Backend>, top_k: usize) -> Result<Vec<FilledJointly>> {
-        let fill = |filling: clinicalbert_core::tasks::fill_mask::Filling| {
+    /// As [`Self::fill`].
+    pub async fn fill_jointly<B: Backend>(&self, model: &Model<B>, top_k: usize) -> Result<Vec<FilledJointly>> {
+        let fill = |filling: Filling| {
             let token_strs: Vec<String> = filling.ids.iter().map(|id| self.token(*id)).collect();
             let parts: Vec<(Span, &str)> = self.masks.iter().copied().zip(token_strs.iter().map(String::as_str)).collect();
             let sequence = self.with(&parts);
             FilledJointly { score: filling.score, tokens: filling.ids, sequence, token_strs }
         };
-        Ok(block_on(self.core().fill_jointly(model, top_k))?.into_iter().map(fill).collect())
+        Ok(self.ids().fill_jointly(model, top_k).await?.into_iter().map(fill).collect())
     }
 
-    fn core(&self) -> MaskedText<'_> {
+    fn ids(&self) -> MaskedText<'_> {
         MaskedText { ids: &self.ids, types: &self.types, mask: self.tokenizer.special().mask }
     }
 
@@ -122,13 +129,15 @@ impl<'a> Masked<'a> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "candle")]
 mod tests {
-    use clinicalbert_core::{
-        bert::{Candle, Config, initialize},
-        tokenizer::Case,
-    };
+    use pollster::block_on;
 
     use super::*;
+    use crate::{
+        bert::{Candle, initialize},
+        tokenizer::Case,
+    };
 
     fn model() -> (Model<Candle>, WordPiece) {
         let config = Config {
@@ -149,14 +158,14 @@ mod tests {
     fn every_mask_gets_its_tokens_and_the_text_keeps_its_spacing() {
         let (model, tokenizer) = model();
         let masked = Masked::new("fever  [MASK], [MASK]", &tokenizer, model.config()).unwrap();
-        let filled = masked.fill(&model, 8).unwrap();
+        let filled = block_on(masked.fill(&model, 8)).unwrap();
         assert_eq!((filled.len(), filled[0].len()), (2, 8));
         let of = |mask: usize, token: u32| filled[mask].iter().find(|filled| filled.token == token).unwrap().sequence.clone();
         assert_eq!(of(0, 7), "fever  cough, [MASK]");
         assert_eq!(of(0, 6), "feverish, [MASK]");
         assert_eq!(of(1, 7), "fever  [MASK], cough");
         assert!((filled[1].iter().map(|filled| filled.score).sum::<f64>() - 1.0).abs() < 1e-6);
-        let joint = masked.fill_jointly(&model, 3).unwrap();
+        let joint = block_on(masked.fill_jointly(&model, 3)).unwrap();
         assert!(joint.len() == 3 && joint[0].tokens.len() == 2 && !joint[0].sequence.contains("[MASK]"));
     }
 

@@ -1,0 +1,2 @@
+/** A worker of the user's own, which does other things too. */
+import '/package/worker.js';
