@@ -107,7 +107,9 @@ fn every_gradient_and_the_update_are_those_of_the_cpu() {
         (128, 4, Activation::GeluTanh, Freeze::default()),
         (24, 3, Activation::Gelu, "embeddings,layers=0".parse().unwrap()),
     ] {
-        let config = Config { hidden_act: act, ..config(hidden, heads) };
+        // Wide and far from 0, rounding is amplified: weights changed by 1e-7 move the CPU's own loss after six updates by 4e-5.
+        let initializer_range = if hidden > 100 { 0.05 } else { 0.2 };
+        let config = Config { hidden_act: act, initializer_range, ..config(hidden, heads) };
         let (mut trainer, mut reference) = pair(&config, Real::F32, &freeze);
         let batches = [batch(1), batch(2)];
         for count in [1, 2] {
@@ -115,9 +117,9 @@ fn every_gradient_and_the_update_are_those_of_the_cpu() {
             // f32 sums in other orders.
             compare(&trainer.gradients(&batches[..count], 3).unwrap(), &expected, 1e-4);
             // The first runs launch by launch, the second is captured, the third replayed.
-            for number in 0..3 {
-                let expected = reference.step(&batches[..count], number, 1e-3).unwrap();
-                let found = step(&mut trainer, &batches[..count], number, 1e-3);
+            for (number, rate) in [(0, 1e-3), (1, 3e-4), (2, 2e-3)] {
+                let expected = reference.step(&batches[..count], number, rate).unwrap();
+                let found = step(&mut trainer, &batches[..count], number, rate);
                 let differences = [
                     found.mlm_loss - expected.mlm_loss,
                     found.nsp_loss - expected.nsp_loss,
@@ -125,9 +127,7 @@ fn every_gradient_and_the_update_are_those_of_the_cpu() {
                     found.nsp_accuracy - expected.nsp_accuracy,
                     found.grad_norm / expected.grad_norm - 1.0,
                 ];
-                // Adam divides by the root of the second moment, so that after the first update rounding shows.
-                let tolerance = if (count, number) == (1, 0) { 1e-5 } else { 2e-4 };
-                assert!(differences.iter().all(|difference| difference.abs() < tolerance), "{found:?} {expected:?}");
+                assert!(differences.iter().all(|difference| difference.abs() < 1e-5), "{found:?} {expected:?}");
             }
             compare(&trainer.weights().unwrap(), &reference.weights().unwrap(), 1e-3);
         }
@@ -137,7 +137,7 @@ fn every_gradient_and_the_update_are_those_of_the_cpu() {
         let (found, expected) =
             (trainer.evaluate(&batches[0].0, &batches[0].1), reference.evaluate(&batches[0].0, &batches[0].1));
         let (found, expected) = (found.unwrap(), expected.unwrap());
-        assert!((found.batch_losses - expected.batch_losses).abs() < 1e-4, "{found:?} {expected:?}");
+        assert!((found.batch_losses - expected.batch_losses).abs() < 1e-5, "{found:?} {expected:?}");
         assert_eq!((found.mlm_correct, found.rows), (expected.mlm_correct, expected.rows));
     }
 }

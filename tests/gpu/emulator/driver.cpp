@@ -3,8 +3,6 @@
 //
 // Everything comes as late as the rules allow, so that a wait that is missing shows: a stream does nothing before somebody waits for it, and
 // the nodes of a graph run in an order that changes from launch to launch and respects nothing but their dependencies.
-//
-//   g++ -std=c++17 -O1 -w -fPIC -shared -DTHREADS='"…/threads.cpp"' -DFOLDER='"…"' driver.cpp products.cpp -o libcuda.so.1 -ldl
 
 #include "driver.h"
 

@@ -86,7 +86,7 @@ int cublasLtMatmulAlgoCheck(void *, Description *description, Layout *a, Layout 
     if (!fit(description, a, b, out) || algorithm->data[0] < 1 || algorithm->data[0] > 2) return UNSUPPORTED;
     return *found = {*algorithm, 0, SUCCESS, 1.0f, {}}, SUCCESS;
 }
-int cublasLtMatmul(void *, Description *description, const float *, const void *a, Layout *a_layout, const float *beta, const void *b, Layout *b_layout,
+int cublasLtMatmul(void *, Description *description, const float *, const void *a, Layout *a_layout, const void *b, Layout *b_layout, const float *beta,
                    const void *, Layout *, void *out, Layout *out_layout, const Algorithm *algorithm, void *, size_t, Stream *stream) {
     if (!fit(description, a_layout, b_layout, out_layout) || algorithm->data[0] < 1 || algorithm->data[0] > 2) return INVALID;
     auto work = [d = *description, A = *a_layout, B = *b_layout, O = *out_layout, add = *beta, a, b, out] {
