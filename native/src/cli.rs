@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -39,6 +40,9 @@ pub struct Common {
     /// libraries (or CLINICALBERT_CUDA)
     #[arg(long, global = true, value_name = "DIR", help_heading = "Common")]
     pub cuda_path: Option<PathBuf>,
+    /// When the program started.
+    #[arg(skip = Instant::now())]
+    pub began: Instant,
 }
 
 impl Common {

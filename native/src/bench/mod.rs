@@ -95,7 +95,7 @@ pub struct Measured {
     /// Median times of the parts of an update, where the machine tells.
     #[serde(flatten)]
     pub parts: Option<Parts>,
-    /// From the start of the command, or the end of the case before, until the first update was done.
+    /// From the start of the program, or the end of the case before, until the first update was done.
     pub first_step_seconds: f64,
     /// Loss of the last update.
     pub loss: f64,

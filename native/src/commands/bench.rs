@@ -59,7 +59,7 @@ struct TrainArguments {
 /// A shape that is none, a machine that is not there or fails.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
     let What::Train(arguments) = &arguments.what;
-    let mut since = Instant::now();
+    let mut since = common.began;
     let config = shape(Config::default().vocab_size, &arguments.shape.table()?)?;
     let TrainArguments { cases, steps, warmup, device, .. } = arguments;
     let (name, precision) = match choice(device)? {

@@ -56,11 +56,6 @@ impl Inference {
         Ok(Self { config: config.clone(), layout, real, machine: RefCell::new(machine), pass: RefCell::default() })
     }
 
-    /// The GPU's name.
-    pub fn name(&self) -> String {
-        self.machine.borrow().gpu().name.clone()
-    }
-
     fn record<T>(&self, operation: impl FnOnce(&Recorder<'_>) -> Result<T>) -> Result<T> {
         self.with_pass(|pass| {
             let recorder = Recorder {

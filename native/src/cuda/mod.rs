@@ -23,7 +23,6 @@ mod compile;
 mod emulator;
 mod folders;
 mod gpu;
-#[allow(dead_code, reason = "`--device` of embed and fill-mask does not offer it yet; the tests use it")]
 mod inference;
 mod kernels;
 mod layout;
@@ -41,6 +40,7 @@ mod upload;
 
 pub use ceiling::ceiling;
 pub use gpu::{Gpu, gpus};
+pub use inference::Inference;
 pub use kernels::{Real, Variant};
 pub use libraries::{Libraries, Place, libraries, look_in};
 pub use machine::{GpuMachine, Purpose, find};
