@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -39,6 +40,9 @@ pub struct Common {
     /// libraries (or CLINICALBERT_CUDA)
     #[arg(long, global = true, value_name = "DIR", help_heading = "Common")]
     pub cuda_path: Option<PathBuf>,
+    /// When the program started.
+    #[arg(skip = Instant::now())]
+    pub began: Instant,
 }
 
 impl Common {
@@ -76,6 +80,8 @@ pub enum Command {
     Demo(commands::demo::Arguments),
     /// What this machine is; with --train, whether a run would go well
     Doctor(Box<commands::doctor::Arguments>),
+    /// Measure the program on this machine
+    Bench(commands::bench::Arguments),
 }
 
 /// Google's scripts spell flags with underscores (`--max_seq_length=128`): every flag is accepted in both spellings.

@@ -9,6 +9,7 @@
     reason = "doc comments of commands and flags are their help texts, where [MASK] is no link"
 )]
 
+mod bench;
 mod checksum;
 mod cli;
 mod commands;

@@ -1,6 +1,7 @@
 //! The real `native` binary, driven as a user drives it. Build it first: `cargo build -p clinicalbert-native`.
 
 mod convert;
+mod cuda;
 mod damaged_models;
 mod demo;
 mod doctor;

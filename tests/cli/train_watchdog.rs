@@ -19,7 +19,7 @@ const EXAMPLES: u64 = 3200;
 const POISON: u64 = 1234;
 
 /// Examples that are all the same, which a model soon knows, but for one that says otherwise.
-fn poisoned() -> tempfile::TempDir {
+pub fn poisoned() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     write_character_vocabulary(&folder.path().join("vocab.txt"));
     let mut encoder = Encoder::new(Shape { max_seq_length: 8, max_predictions_per_seq: 1 });

@@ -1,14 +1,26 @@
 #!/usr/bin/env bash
-# The first minutes on a machine with an NVIDIA GPU, which may have no Rust: what the machine is, the kernels against the CPU backend, training on both
-# devices, time of an update. Nothing is installed and nothing is fetched.
+# Everything that is promised of training on an NVIDIA GPU, tried and measured on a machine that may have nothing but the driver, CUDA's libraries
+# and a shell. Nothing is installed and nothing is fetched. A step that fails is named, and the next is tried.
 #
-#   tests/gpu/first_run.sh pack FOLDER         on the machine that builds: puts the two programs into FOLDER
-#   FOLDER/first_run.sh run [RESULTS]          on the machine with the GPU
-set -euo pipefail
+#   tests/gpu/first_run.sh pack FOLDER
+#       on the machine that builds: puts the programs into FOLDER
+#   FOLDER/first_run.sh accept [--out DIR] [--python PYTHON --peers DIR] [--budget SECONDS] [STEP...]
+#       on the machine with the GPU: all steps, or those that are named (doctor parity sanitizer start bench peers curve), then a table and
+#       train-GPU.md and .json. PYTHON has torch, DIR has pretrain_step.py; without them there is nothing to compare with.
+#   FOLDER/first_run.sh run RUN [--seconds N] [--steps N] [--vocab FILE] [--notes FILE:COLUMN]...
+#       BERT-base on invented notes and those in a FILE's COLUMN, 150,000 updates: begins the run in the folder RUN, or goes on with it, and stops after N seconds.
+#       Called until it says that the run is done; what it was stopped for is the resumption in its middle.
+set -uo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+native=${NATIVE:-$here/native}
+device=${DEVICE:-cuda}
 
 pack() {
+    set -e
+    local folder tests
     folder=$(realpath -m "$1")
-    cd "$(dirname "$0")/../.."
+    cd "$here/../.."
     mkdir -p "$folder"
     cargo build --release --workspace
     tests=$(cargo test --release --no-run --workspace 2>&1 | sed -n 's|.*Executable unittests src/main.rs (\(.*/native-[0-9a-f]*\))|\1|p')
@@ -18,65 +30,224 @@ pack() {
     du -sh "$folder"
 }
 
+# The number of a key in a line of JSON; nothing if there is none.
+number() { sed -n 's/.*"'"$1"'": *\(-\{0,1\}[0-9][0-9.eE+-]*\).*/\1/p' "${2:--}" | head -n 1; }
+
 # Prints a line of the table: what, result.
-row() { printf '%-44s %s\n' "$1" "$2" | tee -a "$results/table.txt"; }
+row() { printf '%-50s %s\n' "$1" "$2" | tee -a "$out/table.txt"; }
 
-run() {
-    here=$(cd "$(dirname "$0")" && pwd)
-    results=$(realpath -m "${1:-results}")
-    work=$(mktemp -d)
-    mkdir -p "$results"
-    : > "$results/table.txt"
-    "$here/native" doctor | tee "$results/doctor.txt"
-    cd "$work"
-
-    SECONDS=0
-    if CLINICALBERT_TEST_GPU=1 "$here/native-tests" cuda::parity --test-threads 1 --nocapture > "$results/parity.txt" 2>&1; then
-        row "kernels and plans against the CPU" ok
-    else
-        row "kernels and plans against the CPU" "FAILED, see parity.txt"
-    fi
-    row "  seconds, kernels compiled each time" "$SECONDS"
-
-    "$here/native" sample --out notes.csv --notes 500 --seed 1 --quiet
-    "$here/native" vocab --notes notes.csv --out vocab.txt --quiet
-    "$here/native" prepare --notes notes.csv --vocab vocab.txt --out data --holdout 0.05 --quiet
-    small=(--data data --hidden-size 128 --num-hidden-layers 2 --num-attention-heads 4 --intermediate-size 512 --steps 100 --num-warmup-steps 10)
-    for device in cpu cuda; do
-        if "$here/native" train "${small[@]}" --device $device --out "small-$device" > "$results/small-$device.txt" 2>&1; then
-            row "small model, 100 updates on $device" "$(tail -n 3 "small-$device/metrics.jsonl" | head -n 1 | cut -c1-140)"
-        else
-            row "small model, 100 updates on $device" "FAILED: $(tail -n 1 "$results/small-$device.txt")"
-        fi
-    done
-
-    for shape in "32 128" "256 128" "32 512"; do
-        read -r batch length <<< "$shape"
-        if [ ! -d "data-$length" ]; then
-            "$here/native" prepare --notes notes.csv --vocab vocab.txt --out "data-$length" --max-seq-length "$length" --quiet
-        fi
-        command=("$here/native" train --data "data-$length" --train-batch-size "$batch" --steps 60 --num-warmup-steps 6 --log-every 10 --device cuda)
-        if "${command[@]}" --out "base-$batch-$length" > "$results/base-$batch-$length.txt" 2>&1; then
-            row "BERT-base, batch $batch, length $length, not captured" "$(tail -n 1 "base-$batch-$length/metrics.jsonl" | cut -c1-200)"
-        else
-            row "BERT-base, batch $batch, length $length" "FAILED: $(tail -n 1 "$results/base-$batch-$length.txt")"
-        fi
-    done
-    if command -v compute-sanitizer > /dev/null; then
-        for tool in memcheck racecheck; do
-            if CLINICALBERT_TEST_GPU=1 compute-sanitizer --tool $tool --error-exitcode 9 "$here/native-tests" cuda::parity::bf16 --nocapture \
-                > "$results/$tool.txt" 2>&1; then
-                row "compute-sanitizer $tool" clean
-            else
-                row "compute-sanitizer $tool" "see $tool.txt"
-            fi
-        done
-    fi
-    rm -rf "$work"
+# Runs a command, its output to a file; a line in the table if it fails. what, file, command...
+try() {
+    local what=$1 file=$2
+    shift 2
+    "$@" > "$out/$file" 2>&1 && return
+    row "$what" "FAILED ($?), see $file: $(tail -n 1 "$out/$file" | cut -c1-100)"
+    return 1
 }
 
+# BERT-base's 28,996 entries, whatever vocabulary the notes give; examples of 128 and 512 tokens.
+prepare() {
+    [ -f "$work/ready" ] && return
+    echo '{"model_type": "bert", "vocab_size": 28996}' > "$work/base.json"
+    "$native" sample --out "$work/notes.csv" --notes 3000 --seed 1 --quiet &&
+        "$native" vocab --notes "$work/notes.csv" --out "$work/vocab.txt" --quiet &&
+        "$native" prepare --notes "$work/notes.csv" --vocab "$work/vocab.txt" --out "$work/data" --holdout 0.02 --quiet &&
+        touch "$work/ready"
+}
+
+doctor() { try "native doctor" doctor.txt "$native" doctor && row "native doctor" ok; }
+
+parity() {
+    local began=$SECONDS
+    CLINICALBERT_TEST_GPU=1 try "kernels and updates against the CPU" parity.txt "$here/native-tests" cuda::parity --test-threads 1 --nocapture &&
+        row "kernels and updates against the CPU" "ok, $((SECONDS - began)) s, $(grep -c '^test .* ok$' "$out/parity.txt") tests"
+}
+
+sanitizer() {
+    local sanitizer tool
+    sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2> /dev/null | head -n 1)
+    [ -n "$sanitizer" ] || { row "compute-sanitizer" "not here"; return; }
+    for tool in memcheck racecheck; do
+        CLINICALBERT_TEST_GPU=1 try "compute-sanitizer $tool" "$tool.txt" timeout 150 "$sanitizer" --tool "$tool" --error-exitcode 9 \
+            "$here/native-tests" cuda::parity::bf16_stays_near_the_cpu --exact --nocapture && row "compute-sanitizer $tool" clean
+    done
+}
+
+# Until the first update is done: with empty caches, then with full ones.
+start() {
+    local caches
+    caches=$(mktemp -d "$work/caches.XXXX")
+    for state in cold cached; do
+        XDG_CACHE_HOME=$caches try "start, $state" "start-$state.json" "$native" bench train --json --quiet --steps 1 --warmup 0 --device "$device" &&
+            row "start of the process to the first update, $state" "$(number first_step_seconds "$out/start-$state.json") s"
+    done
+}
+
+bench() {
+    local case name
+    for case in $cases; do
+        name="base-b${case%x*}-s${case#*x}"
+        try "$name" "bench-$name.json" "$native" bench train --json --quiet --cases "$case" --device "$device" || continue
+        row "$name" "$(number step_ms_median "$out/bench-$name.json") ms, $(number tflops "$out/bench-$name.json") TFLOP/s, $(number ceiling_share "$out/bench-$name.json") of the large product"
+    done
+}
+
+# The same cases by PyTorch; its fastest variant with a mask counts.
+peers() {
+    [ -n "$python" ] && [ -f "$peers/pretrain_step.py" ] || { row "PyTorch" "not tried: --python and --peers"; return; }
+    local case name each
+    each=$((budget / $(wc -w <<< "$cases")))
+    for case in $cases; do
+        name="base-b${case%x*}-s${case#*x}"
+        try "PyTorch, $name" "peer-$name.txt" "$python" -c "
+import dataclasses, sys
+sys.path.insert(0, '$peers')
+import bert_step
+bert_step.BASE = dataclasses.replace(bert_step.BASE, batch=${case%x*}, seq=${case#*x}, preds=-(-15 * ${case#*x} // 100))
+import pretrain_step
+sys.argv = ['pretrain_step.py', '--budget-s', '$each', '--variants', '$variants', '--json', '$out/peer-$name.jsonl']
+pretrain_step.main()" || continue
+        row "PyTorch, $name" "$(best "$name" | tr ' ' ': ') ms"
+    done
+}
+
+# Name and milliseconds of PyTorch's fastest variant of a case.
+best() {
+    sed -n 's/.*"kind": "step", "variant": "\([^"]*\)", "ms_median": \([0-9.]*\).*/\1 \2/p' "$out/peer-$1.jsonl" 2> /dev/null |
+        grep -v nomask | sort -k 2 -n | head -n 1
+}
+
+# 500 updates in bf16 and in f32 from the same weights and batches: how far the losses are apart, means of 50 updates.
+curve() {
+    prepare > "$out/prepare.txt" 2>&1 || { row "500 updates" "FAILED, see prepare.txt"; return; }
+    local precision
+    for precision in f32 bf16; do
+        rm -rf "$work/curve-$precision"
+        try "500 updates in $precision" "curve-$precision.txt" "$native" train --data "$work/data" --config-file "$work/base.json" --steps 500 \
+            --num-warmup-steps 50 --log-every 1 --save-checkpoints-steps 500 --device "$device" --precision "$precision" --out "$work/curve-$precision" $small || return
+        sed -n 's/.*"step": *\([0-9]*\).*"loss": *\([0-9.]*\).*/\1 \2/p' <(grep -v '"split"' "$work/curve-$precision/metrics.jsonl") > "$out/losses-$precision.txt"
+    done
+    paste "$out/losses-f32.txt" "$out/losses-bf16.txt" | awk '
+        $1 != $3 { wrong = 1 }
+        { f += $2; b += $4; if (NR % 50 == 0) { d = b / f - 1; if (d < 0) d = -d; if (d > most) most = d; f = b = 0 } }
+        END { if (wrong || NR < 500) print "FAILED: " NR " updates"; else printf "%.3f %% apart at most\n", 100 * most }' > "$out/curve.txt"
+    row "losses of 500 updates, bf16 and f32" "$(cat "$out/curve.txt")"
+}
+
+# train-GPU.md and .json from what is in the folder.
+write() {
+    local gpu driver name file line separator=
+    gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2> /dev/null | head -n 1)
+    driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2> /dev/null | head -n 1)
+    name=train-$(tr -cs 'A-Za-z0-9\n' - <<< "${gpu:-unknown}" | tr 'A-Z' 'a-z')
+    {
+        printf '{"gpu": "%s", "driver": "%s", "date": "%s", "command": "%s", "cases": [' "$gpu" "$driver" "$(date -u +%F)" "$command"
+        for file in "$out"/bench-*.json; do
+            [ -f "$file" ] || continue
+            line=$(basename "$file" .json)
+            read -r variant ms <<< "$(best "${line#bench-}")"
+            printf '%s\n  {"case": "%s", "step_ms_median": %s, "step_ms_p95": %s, "best_peer_ms": %s, "best_peer": %s, "ceiling_share": %s, "peak_memory_bytes": %s}' \
+                "$separator" "${line#bench-}" "$(number step_ms_median "$file")" "$(number step_ms_p95 "$file")" "${ms:-null}" \
+                "$([ -n "$variant" ] && echo "\"PyTorch, $variant\"" || echo null)" "$(number ceiling_share "$file")" "$(number peak_memory_bytes "$file")"
+            separator=,
+        done
+        printf '\n]}\n'
+    } > "$out/$name.json"
+    {
+        printf '# Training on %s\n\nDriver %s, %s. `%s`\n\n' "${gpu:-a GPU}" "${driver:-unknown}" "$(date -u +%F)" "$command"
+        printf '| case | ms an update | 95 %% | fastest PyTorch, ms | share of a large product | memory |\n|---|--:|--:|--:|--:|--:|\n'
+        sed -n 's/.*"case": "\([^"]*\)", "step_ms_median": \([^,]*\), "step_ms_p95": \([^,]*\), "best_peer_ms": \([^,]*\), "best_peer": \(.*\), "ceiling_share": \([^,]*\), "peak_memory_bytes": \([^}]*\)}.*/| \1 | \2 | \3 | \4 (\5) | \6 | \7 |/p' "$out/$name.json"
+        printf '\n```text\n'
+        cat "$out/table.txt"
+        printf '```\n'
+    } > "$out/$name.md"
+    echo "$out/$name.md"
+}
+
+accept() {
+    local steps=()
+    out=results python='' peers='' budget=240
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --out) out=$2; shift 2 ;;
+            --python) python=$2; shift 2 ;;
+            --peers) peers=$(realpath "$2"); shift 2 ;;
+            --budget) budget=$2; shift 2 ;;
+            *) steps+=("$1"); shift ;;
+        esac
+    done
+    out=$(realpath -m "$out")
+    work=$(mktemp -d)
+    cases=${CASES:-32x128 256x128 32x512}
+    variants=${VARIANTS:-graph,graph-compile,max-autotune,graph-max}
+    # Flags of a smaller model, to try this script where there is no GPU.
+    small=${SMALL:-}
+    mkdir -p "$out"
+    touch "$out/table.txt"
+    [ ${#steps[@]} -gt 0 ] || steps=(doctor parity sanitizer start bench curve peers)
+    for step in "${steps[@]}"; do
+        case $step in
+            doctor | parity | sanitizer | start | bench | peers | curve) "$step" ;;
+            *) row "$step" "FAILED: there is no such step" ;;
+        esac
+    done
+    rm -rf "$work"
+    write
+}
+
+run() {
+    local folder=$1 seconds=540 steps=150000 vocab='' notes=() data=(--data invented) note number=0 status
+    shift
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --seconds) seconds=$2; shift 2 ;;
+            --steps) steps=$2; shift 2 ;;
+            --vocab) vocab=$(realpath "$2"); shift 2 ;;
+            --notes) notes+=("$(realpath "${2%:*}"):${2##*:}"); shift 2 ;;
+            *) usage ;;
+        esac
+    done
+    local began=$SECONDS
+    mkdir -p "$folder" && cd "$folder" || exit 2
+    if [ ! -f run/run.toml ]; then
+        set -e
+        echo '{"model_type": "bert", "vocab_size": 28996}' > base.json
+        [ -f notes.csv ] || "$native" sample --out notes.csv --notes 20000 --seed 1 --quiet
+        [ -n "$vocab" ] || { vocab=vocab.txt; [ -f vocab.txt ] || "$native" vocab --notes notes.csv --out vocab.txt --quiet; }
+        "$native" prepare --notes notes.csv --vocab "$vocab" --out invented --holdout 0.01 --quiet
+        for note in "${notes[@]}"; do
+            number=$((number + 1))
+            "$native" prepare --notes "${note%:*}" --text-column "${note##*:}" --vocab "$vocab" --out "notes-$number" --holdout 0.01 --quiet
+            data+=(--data "notes-$number")
+        done
+        set +e
+    fi
+    local command=("$native" train --out run --device "$device")
+    if [ -f run/run.toml ]; then
+        command+=(--resume)
+    else
+        command+=("${data[@]}" --config-file base.json --steps "$steps" --save-checkpoints-steps 10000 --log-every 100 ${SMALL:-})
+    fi
+    # An interrupt saves a checkpoint and stops.
+    timeout --signal INT --kill-after 60 "$((seconds - SECONDS + began))" "${command[@]}" 2>&1 | tee -a log.txt
+    status=${PIPESTATUS[0]}
+    if [ -f run/model/model.safetensors ]; then
+        echo "done; losses and held-out figures are in $folder/run/report.html and run/metrics.jsonl"
+        grep '"split"' run/metrics.jsonl | sed -n '1p;$p'
+    else
+        echo "not done (status $status): call it again"
+    fi
+}
+
+usage() {
+    sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    exit 2
+}
+
+command="first_run.sh $*"
 case "${1:-}" in
     pack) pack "${2:?FOLDER}" ;;
-    run) run "${2:-}" ;;
-    *) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    accept) shift; accept "$@" ;;
+    run) run "${2:?RUN}" "${@:3}" ;;
+    *) usage ;;
 esac

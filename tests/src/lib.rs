@@ -1,5 +1,6 @@
 //! What the end-to-end and parity tests share: where reference data lies and how to read it.
 
+pub mod emulated_gpu;
 pub mod quality;
 
 use std::path::PathBuf;

@@ -40,7 +40,7 @@ pub struct Arguments {
     task: Option<Task>,
     /// How matrices are stored (with --to web); everything else stays f32 [default: f32]
     #[arg(long, value_enum)]
-    dtype: Option<DtypeName>,
+    dtype: Option<WebDtype>,
     /// Run the model as read and as written, print how far their outputs are apart; exit 1 if that is more than 1e-5, or after
     /// rounding to f16 or int8 if a cosine is below 0.999
     #[arg(long)]
@@ -68,15 +68,27 @@ enum Target {
     Web,
 }
 
-/// How matrices are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DtypeName {
+/// How matrices are stored in weights for the web.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum WebDtype {
     /// Four bytes a value
+    #[default]
     F32,
     /// Two bytes a value: half precision
     F16,
     /// A signed byte a value and a scale a row, which is an output channel: a quarter of the download
     Int8,
+}
+
+impl WebDtype {
+    /// How the core calls it.
+    pub const fn encoding(self) -> Encoding {
+        match self {
+            Self::F32 => Encoding::F32,
+            Self::F16 => Encoding::F16,
+            Self::Int8 => Encoding::Int8,
+        }
+    }
 }
 
 /// What an ONNX file is for.
@@ -107,11 +119,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         let parsed = serde_json::from_value(json!(name));
         model.config.hidden_act = parsed.with_context(|| format!("--hidden-act {name}: expected gelu or gelu_new"))?;
     }
-    let encoding = match arguments.dtype {
-        None | Some(DtypeName::F32) => Encoding::F32,
-        Some(DtypeName::F16) => Encoding::F16,
-        Some(DtypeName::Int8) => Encoding::Int8,
-    };
+    let encoding = arguments.dtype.unwrap_or_default().encoding();
     let conversion = Conversion::new(&model, arguments.with_optimizer, encoding)?;
     let say = |text: &str| {
         if !common.quiet {

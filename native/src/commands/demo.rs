@@ -9,11 +9,10 @@ use clinicalbert_core::weights::web::MANIFEST;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::Answer;
+use super::{Answer, convert::WebDtype};
 use crate::cli::Common;
 use crate::convert::Conversion;
 use crate::demo::{Site, listen, serve};
-use crate::inference::dtype::Dtype;
 use crate::model_folder::{ModelFolder, folder_of};
 
 /// Flags.
@@ -24,7 +23,7 @@ pub struct Arguments {
     model: Option<PathBuf>,
     /// What a model that is converted is to be stored in
     #[arg(long, value_enum, default_value_t, requires = "model")]
-    dtype: Dtype,
+    dtype: WebDtype,
     /// Port on 127.0.0.1; 0 takes any that is free
     #[arg(long, value_name = "PORT", default_value_t = 8123)]
     port: u16,
@@ -87,7 +86,7 @@ fn built_in() -> Result<Site> {
 }
 
 /// Into a folder for temporary files.
-fn convert(model: &Path, dtype: Dtype, common: &Common) -> Result<TempDir> {
+fn convert(model: &Path, dtype: WebDtype, common: &Common) -> Result<TempDir> {
     let folder = tempfile::Builder::new().prefix("clinicalbert-demo-").tempdir().context("no folder for temporary files")?;
     let model = ModelFolder::read(model)?;
     Conversion::new(&model, false, dtype.encoding())?.write_web(&folder.path().join("model"))?;

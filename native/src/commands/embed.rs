@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use clinicalbert_core::bert::{Backend, Cpu, Load, Model};
+use clinicalbert_core::bert::{Backend, Config, Cpu, Encoding, Load, Model};
 use clinicalbert_core::tasks::embedding::{Embedder, Embedding};
 use clinicalbert_core::tasks::pooling::Pooling;
 use clinicalbert_core::tokenizer::WordPiece;
@@ -16,9 +16,10 @@ use serde_json::json;
 use super::Answer;
 use crate::cli::{Common, NotesInput};
 #[cfg(feature = "wgpu")]
-use crate::inference::device::open_gpu;
+use crate::inference::device::open_wgpu;
+use crate::inference::device::{Choice, DeviceFlags, open_cuda};
 use crate::inference::texts::{Text, TextsInput, from_notes};
-use crate::inference::{device::Device, dtype::Dtype, npy::Npy, states};
+use crate::inference::{npy::Npy, states};
 use crate::model_folder::ModelFolder;
 use crate::whole_file::write_file;
 
@@ -59,12 +60,8 @@ pub struct Arguments {
     /// Windows of a forward pass
     #[arg(long, value_name = "N", default_value_t = 32)]
     batch_size: usize,
-    /// What computes
-    #[arg(long, value_enum, default_value_t = Device::Cpu)]
-    device: Device,
-    /// What the model's matrices are stored in and multiplied as
-    #[arg(long, value_enum, default_value_t)]
-    dtype: Dtype,
+    #[command(flatten)]
+    device: DeviceFlags,
     /// Write ids, all hidden states and all scores of the texts to this safetensors file instead
     #[arg(long, value_name = "FILE", hide = true)]
     states: Option<PathBuf>,
@@ -93,14 +90,20 @@ enum Format {
 /// # Errors
 /// No text, a model that cannot be read, settings beyond the model, a disk that refuses.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
-    match arguments.device {
-        Device::Cpu => run_on(arguments, common, || Ok(Cpu::default())),
+    match arguments.device.choose(common.quiet)? {
+        Choice::Cpu(encoding) => run_on(arguments, common, encoding, |_| Ok(Cpu::default())),
+        Choice::Cuda(real) => run_on(arguments, common, Encoding::F32, |config| open_cuda(config, real)),
         #[cfg(feature = "wgpu")]
-        Device::Wgpu => run_on(arguments, common, || open_gpu(arguments.dtype.encoding())),
+        Choice::Wgpu(encoding) => run_on(arguments, common, encoding, |_| open_wgpu(encoding)),
     }
 }
 
-fn run_on<B: Load>(arguments: &Arguments, common: &Common, open: impl FnOnce() -> Result<B>) -> Result<Answer> {
+fn run_on<B: Load>(
+    arguments: &Arguments,
+    common: &Common,
+    encoding: Encoding,
+    open: impl FnOnce(&Config) -> Result<B>,
+) -> Result<Answer> {
     ensure!(
         arguments.texts.is_empty() || arguments.notes.notes.is_empty(),
         "texts and --notes exclude each other: run the command once for each"
@@ -114,7 +117,7 @@ fn run_on<B: Load>(arguments: &Arguments, common: &Common, open: impl FnOnce() -
         true => arguments.texts.read()?,
         false => Box::new(from_notes(&arguments.notes, &mut skipped)?),
     };
-    let (vectors, description) = vectors(arguments, open)?;
+    let (vectors, description) = vectors(arguments, encoding, open)?;
     if let Some(out) = &arguments.states {
         let texts = texts.collect::<Result<Vec<_>>>()?;
         states::write(out, &vectors.model, &vectors.tokenizer, texts.iter().map(|text| text.text.as_str()))?;
@@ -160,7 +163,11 @@ struct Vectors<B: Backend> {
 }
 
 /// What makes vectors, and the model in a line.
-fn vectors<B: Load>(arguments: &Arguments, open: impl FnOnce() -> Result<B>) -> Result<(Vectors<B>, String)> {
+fn vectors<B: Load>(
+    arguments: &Arguments,
+    encoding: Encoding,
+    open: impl FnOnce(&Config) -> Result<B>,
+) -> Result<(Vectors<B>, String)> {
     let folder = ModelFolder::read(&arguments.model)?;
     let description = folder.describe();
     let layers = folder.config.num_hidden_layers;
@@ -183,7 +190,7 @@ fn vectors<B: Load>(arguments: &Arguments, open: impl FnOnce() -> Result<B>) -> 
         normalize: arguments.normalize,
     };
     embedder.check(&folder.config)?;
-    let model = Model::encoded(open()?, &folder.config, &folder.loaded.tensors, arguments.dtype.encoding())?;
+    let model = Model::encoded(open(&folder.config)?, &folder.config, &folder.loaded.tensors, encoding)?;
     Ok((Vectors { model, tokenizer: folder.tokenizer, embedder }, description))
 }
 

@@ -13,7 +13,7 @@ use super::Answer;
 use crate::cli::Common;
 use crate::dataset::Dataset;
 use crate::model_folder::ModelFolder;
-use crate::train::{device, evaluation::evaluate};
+use crate::train::{device, evaluation::evaluate, settings::Precision};
 
 /// Flags.
 #[derive(Debug, Args)]
@@ -33,6 +33,9 @@ pub struct Arguments {
     /// Machine to run on: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: String,
+    /// What a GPU computes in
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    precision: Precision,
 }
 
 /// Runs the command: the figures of the original's `eval_results.txt`, under its names, and the perplexity.
@@ -53,7 +56,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
         "examples have up to {} tokens, the model allows {positions}: prepare the notes with --max-seq-length {positions}",
         shape.max_seq_length
     );
-    let device = device::open(&arguments.device, &model.config, &model.loaded.tensors, 0, &Freeze::default())?;
+    let (precision, weights) = (arguments.precision, &model.loaded.tensors);
+    let device = device::open(&arguments.device, precision, &model.config, weights, 0, &Freeze::default())?;
     let most = arguments.max_eval_steps.map_or(u64::MAX, |steps| steps.saturating_mul(arguments.eval_batch_size as u64));
     let target = if common.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(Some(data.len().min(most)), target);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use clinicalbert_core::bert::{Cpu, Load, Model, Part};
+use clinicalbert_core::bert::{Config, Cpu, Encoding, Load, Model, Part};
 use clinicalbert_core::tasks::masked_text::Masked;
 use pollster::block_on;
 use serde_json::Value;
@@ -13,8 +13,9 @@ use serde_json::Value;
 use super::Answer;
 use crate::cli::Common;
 #[cfg(feature = "wgpu")]
-use crate::inference::device::open_gpu;
-use crate::inference::{device::Device, dtype::Dtype, texts::TextsInput};
+use crate::inference::device::open_wgpu;
+use crate::inference::device::{Choice, DeviceFlags, open_cuda};
+use crate::inference::texts::TextsInput;
 use crate::model_folder::ModelFolder;
 
 /// Flags.
@@ -31,12 +32,8 @@ pub struct Arguments {
     /// Fill several masks together, from left to right, each given those before it
     #[arg(long)]
     jointly: bool,
-    /// What computes
-    #[arg(long, value_enum, default_value_t = Device::Cpu)]
-    device: Device,
-    /// What the model's matrices are stored in and multiplied as
-    #[arg(long, value_enum, default_value_t)]
-    dtype: Dtype,
+    #[command(flatten)]
+    device: DeviceFlags,
 }
 
 /// Runs the command.
@@ -44,19 +41,25 @@ pub struct Arguments {
 /// # Errors
 /// A model without an MLM head, or a text without `[MASK]` or too long.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Answer> {
-    match arguments.device {
-        Device::Cpu => run_on(arguments, common, || Ok(Cpu::default())),
+    match arguments.device.choose(common.quiet)? {
+        Choice::Cpu(encoding) => run_on(arguments, common, encoding, |_| Ok(Cpu::default())),
+        Choice::Cuda(real) => run_on(arguments, common, Encoding::F32, |config| open_cuda(config, real)),
         #[cfg(feature = "wgpu")]
-        Device::Wgpu => run_on(arguments, common, || open_gpu(arguments.dtype.encoding())),
+        Choice::Wgpu(encoding) => run_on(arguments, common, encoding, |_| open_wgpu(encoding)),
     }
 }
 
-fn run_on<B: Load>(arguments: &Arguments, common: &Common, open: impl FnOnce() -> Result<B>) -> Result<Answer> {
+fn run_on<B: Load>(
+    arguments: &Arguments,
+    common: &Common,
+    encoding: Encoding,
+    open: impl FnOnce(&Config) -> Result<B>,
+) -> Result<Answer> {
     let texts = arguments.texts.read()?;
     ensure!(arguments.top_k > 0, "--top-k must be at least 1");
     let folder = ModelFolder::read(&arguments.model)?;
     folder.require(Part::MlmHead, "fill-mask")?;
-    let model = Model::encoded(open()?, &folder.config, &folder.loaded.tensors, arguments.dtype.encoding())?;
+    let model = Model::encoded(open(&folder.config)?, &folder.config, &folder.loaded.tensors, encoding)?;
     let mut answers = Vec::new();
     let mut out = std::io::stdout().lock();
     for text in texts {

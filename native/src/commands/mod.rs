@@ -1,5 +1,6 @@
 //! One file a command: its flags and what it does with them.
 
+pub mod bench;
 pub mod convert;
 pub mod demo;
 pub mod doctor;
@@ -52,5 +53,6 @@ pub fn run(cli: Cli) -> anyhow::Result<Answer> {
         Command::Inspect(arguments) => inspect::run(&arguments, common),
         Command::Demo(arguments) => demo::run(&arguments, common),
         Command::Doctor(arguments) => doctor::run(&arguments, common),
+        Command::Bench(arguments) => bench::run(&arguments, common),
     }
 }

@@ -10,7 +10,7 @@ use clinicalbert_core::{
 };
 
 use super::{
-    plan::{Argument, Launch, Memory, Place, Product, Storage},
+    plan::{Argument, Memory, Place, Product, Storage},
     record::{Done, Recorder, SQUARES, THREADS, Value, WARPS, WIDE, plain, row_blocks, transposed},
 };
 
@@ -53,10 +53,12 @@ impl Recorder<'_> {
     /// A graph in which something is used in a way that BERT does not use it.
     pub fn backward(&self, options: Options) -> Result<()> {
         let tape = std::mem::take(&mut self.state.borrow_mut().tape);
+        let first = self.launches();
         let mut gradients = Gradients::default();
         for done in tape.iter().rev() {
             self.back(done, &mut gradients, options)?;
         }
+        self.state.borrow_mut().plan.backward = first..self.launches();
         Ok(())
     }
 
@@ -298,30 +300,13 @@ impl Recorder<'_> {
         let alongs = self.buffer("alongs", 4 * qkv.rows * heads);
         let ([_, for_queries, for_keys], queries) = self.attention_kernels();
         let grid = [length.div_ceil(queries), heads, self.shape.sequences];
-        let (mask, dropout) = (self.memory.mask, self.dropout(dropout));
-        let arguments = vec![
-            qkv.place.into(),
-            mask.into(),
-            out.place.into(),
-            gradient.into(),
-            divisors.into(),
-            alongs.into(),
-            inner.into(),
-            length.into(),
-            dropout,
-        ];
-        self.kernel(for_queries, grid, THREADS, arguments);
-        let arguments = vec![
-            qkv.place.into(),
-            mask.into(),
-            gradient.into(),
-            divisors.into(),
-            alongs.into(),
-            inner.into(),
-            length.into(),
-            dropout,
-        ];
-        self.kernel(for_keys, grid, THREADS, arguments);
+        // Both kernels have the same parameters; the second alone does not need the result.
+        let arguments = |out: Option<Place>| {
+            let places = [qkv.place, self.memory.mask].into_iter().chain(out).chain([gradient, divisors, alongs, inner]);
+            places.map(Argument::from).chain([length.into(), self.dropout(dropout)]).collect()
+        };
+        self.kernel(for_queries, grid, THREADS, arguments(Some(out.place)));
+        self.kernel(for_keys, grid, THREADS, arguments(None));
     }
 
     /// The gradient of a bias: sums over rows.
@@ -337,8 +322,7 @@ impl Recorder<'_> {
     /// The `which`-th of `sets` sets of sums that blocks have left.
     fn sum_into(&self, (partial, blocks): (Place, usize), sets: usize, which: usize, parameter: Value, options: Options) {
         let width = parameter.width;
-        let partial = Place { offset: partial.offset + 4 * which * width, ..partial };
-        self.sum_partials(partial, blocks, width, parameter, sets * width, options.accumulate);
+        self.sum_partials(partial.after(4 * which * width), blocks, width, parameter, sets * width, options.accumulate);
     }
 
     fn sum_partials(&self, partial: Place, count: usize, width: usize, parameter: Value, stride: usize, accumulate: bool) {
@@ -351,15 +335,10 @@ impl Recorder<'_> {
     fn squares(&self, name: &'static str, arguments: Vec<Argument>, values: usize) {
         let blocks = square_blocks(values);
         let partial = self.buffer("squares", 8 * blocks);
-        let total = Place { memory: Memory::Results, offset: SQUARES };
+        let total = Place { memory: Memory::Results, offset: SQUARES, bytes: 8 };
         let rest = vec![Argument::Long(values), partial.into()];
         self.kernel(name, [blocks, 1, 1], WIDE, [arguments, rest].concat());
         self.kernel("square_total", [1; 3], WIDE, vec![partial.into(), blocks.into(), total.into()]);
-    }
-
-    /// Sets bytes to 0.
-    pub fn zero(&self, place: Place, bytes: usize) {
-        self.state.borrow_mut().plan.launches.push(Launch::Zero { place, bytes });
     }
 }
 

@@ -39,6 +39,17 @@ impl BatchShape {
     }
 }
 
+/// `Step` of common.cu: what a pass is, beside its batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// Which elements dropout drops.
+    pub key: DropoutKey,
+    /// Learning rate.
+    pub rate: f32,
+    /// Where in the ring the update's figures go.
+    pub report: u32,
+}
+
 /// Offsets in [`Memory::Inputs`].
 #[derive(Debug, Clone, Copy)]
 pub struct BatchMemory {
@@ -86,10 +97,10 @@ impl BatchMemory {
         let mut next = |count: usize, size: usize| {
             let offset = bytes;
             bytes += (count * size).next_multiple_of(16);
-            Place { memory: Memory::Inputs, offset }
+            Place { memory: Memory::Inputs, offset, bytes: count * size }
         };
         let mut memory = Self {
-            step: next(5, 4),
+            step: next(6, 4),
             ids: next(rows, 4),
             types: next(rows, 1),
             mask: next(rows, 1),
@@ -112,12 +123,13 @@ impl BatchMemory {
     }
 
     /// The bytes of a batch. Losses are divided by `divisors` (masked slots, next sentence).
-    pub fn pack(&self, batch: &Batch, slots: &MaskedSlots, divisors: (f32, f32), key: DropoutKey, rate: f32) -> Vec<u8> {
+    pub fn pack(&self, batch: &Batch, slots: &MaskedSlots, divisors: (f32, f32), step: Step) -> Vec<u8> {
         let sorted = TokenRows::new(&batch.input_ids);
         let weights: Vec<f32> = slots.weights.iter().map(|weight| weight / divisors.0).collect();
         let first: Vec<u32> = (0..batch.rows).map(|sequence| (sequence * batch.length) as u32).collect();
         let label_weights = vec![1.0 / divisors.1; batch.rows];
-        let step = [key.seed as u32, (key.seed >> 32) as u32, key.step, key.micro_batch, rate.to_bits()];
+        let Step { key, rate, report } = step;
+        let step = [key.seed as u32, (key.seed >> 32) as u32, key.step, key.micro_batch, rate.to_bits(), report];
         let mut packed = vec![0; self.bytes];
         let mut put = |place: Place, bytes: &[u8]| {
             if let Some(to) = packed.get_mut(place.offset..place.offset + bytes.len()) {

@@ -9,6 +9,18 @@ use cudarc::nvrtc::{result, sys};
 
 use super::libraries::libraries;
 
+/// NVRTC's version, major and minor.
+///
+/// # Errors
+/// It is missing.
+pub fn version() -> Result<(i32, i32)> {
+    ensure!(libraries().nvrtc.is_there(), "NVRTC is not there, which compiles kernels");
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: NVRTC writes two integers.
+    unsafe { sys::nvrtcVersion(&raw mut major, &raw mut minor) }.result()?;
+    Ok((major, minor))
+}
+
 /// Machine code of `source` for `architecture` (`sm_90a`), with these macros defined.
 ///
 /// # Errors

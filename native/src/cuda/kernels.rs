@@ -1,7 +1,15 @@
 //! The kernels' sources, one program without any `#include`: NVRTC finds no headers where only its library is installed.
 
-use super::compile::compile;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use anyhow::Result;
+use sha2::{Digest, Sha256};
+
+use super::{
+    cache,
+    compile::{compile, version},
+};
 
 /// The files in the order in which they are compiled.
 const SOURCES: [(&str, &str); 9] = [
@@ -19,11 +27,20 @@ const SOURCES: [(&str, &str); 9] = [
 /// What activations and their gradients are stored in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Real {
-    /// For checking.
-    #[cfg_attr(not(test), allow(dead_code, reason = "only the tests check"))]
+    /// For checking; no TF32.
     F32,
     /// For speed.
     Bf16,
+}
+
+impl Real {
+    /// Bytes of a value.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
 }
 
 /// What the kernels are compiled for.
@@ -42,10 +59,24 @@ pub fn source() -> String {
     SOURCES.iter().map(|(name, text)| format!("#line 1 \"{name}\"\n{text}")).collect()
 }
 
+/// Name and parameters of every kernel.
+fn declarations() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let texts = SOURCES.iter().flat_map(|(_, text)| text.split("extern \"C\" __global__ void ").skip(1));
+    texts.filter_map(|rest| rest.split_once(')')?.0.split_once('('))
+}
+
 /// Names of all kernels.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    let texts = SOURCES.iter().flat_map(|(_, text)| text.split("extern \"C\" __global__ void ").skip(1));
-    texts.filter_map(|rest| rest.split('(').next())
+    declarations().map(|(name, _)| name)
+}
+
+/// Which of a kernel's parameters are pointers that it writes through: those that are not declared `const`.
+pub fn written(name: &str) -> &'static [bool] {
+    static WRITTEN: LazyLock<HashMap<&str, Vec<bool>>> = LazyLock::new(|| {
+        let is_written = |parameter: &str| parameter.contains('*') && !parameter.trim_start().starts_with("const ");
+        declarations().map(|(name, parameters)| (name, parameters.split(',').map(is_written).collect())).collect()
+    });
+    WRITTEN.get(name).map_or(&[], Vec::as_slice)
 }
 
 impl Variant {
@@ -58,11 +89,29 @@ impl Variant {
         [("HIDDEN", self.hidden.to_string()), ("HEAD_SIZE", self.head_size.to_string()), ("REAL", real.into())]
     }
 
-    /// Machine code of all kernels for an architecture (`sm_90a`).
+    /// Machine code of all kernels for an architecture (`sm_90a`), kept from another time if that is wanted, and kept for the next.
     ///
     /// # Errors
     /// NVRTC is missing or does not know the architecture.
-    pub fn compile(&self, architecture: &str) -> Result<Vec<u8>> {
+    pub fn code(&self, architecture: &str, kept: bool) -> Result<Vec<u8>> {
+        let (major, minor) = version()?;
+        // Whatever the code depends on.
+        let all = format!("{architecture} {:?} NVRTC {major}.{minor}\n{}", self.macros(), source());
+        let digest: String = Sha256::digest(all).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let name = format!("kernels-{digest}.cubin");
+        if let Some(code) = cache::read(&name).filter(|_| kept) {
+            return Ok(code);
+        }
+        let code = self.compile(architecture)?;
+        cache::write(&name, &code);
+        Ok(code)
+    }
+
+    /// Machine code of all kernels for an architecture.
+    ///
+    /// # Errors
+    /// NVRTC is missing or does not know the architecture.
+    fn compile(&self, architecture: &str) -> Result<Vec<u8>> {
         compile("clinicalbert.cu", &source(), architecture, &self.macros())
     }
 }
@@ -71,6 +120,14 @@ impl Variant {
 mod tests {
     use super::*;
     use crate::cuda::libraries;
+
+    #[test]
+    fn what_a_kernel_writes_is_read_from_its_declaration() {
+        assert_eq!(written("rows_gather"), [false, false, true, false]);
+        assert_eq!(written("activation_backward"), [true, false, true, false, false, false]);
+        assert_eq!(written("loss_sum"), [false, true, false]);
+        assert!(names().all(|name| written(name).contains(&true)));
+    }
 
     /// BERT-base everywhere; other widths, one of which no wide load divides.
     #[test]

@@ -11,6 +11,11 @@ use clinicalbert_core::{
     weights::{HostTensor, Tensors},
 };
 
+use super::{
+    plan::{Memory, Place},
+    record::Value,
+};
+
 /// Values of a chunk: `CHUNK` in update.cu.
 pub const CHUNK: usize = 1024;
 /// The vocabulary is padded to a multiple of this.
@@ -74,6 +79,19 @@ impl Layout {
     /// Values of the word table with padding up to the next chunk; it comes first.
     pub fn word_values(&self) -> usize {
         self.starts.get(1).copied().unwrap_or_default()
+    }
+
+    /// The weight at `offset`; its place reaches to the next, padding included.
+    pub fn value(&self, offset: usize, rows: usize, width: usize) -> Value {
+        let next = self.starts.partition_point(|start| *start <= offset);
+        let end = self.starts.get(next).copied().unwrap_or(self.total);
+        let place = Place { memory: Memory::Weights, offset: 4 * offset, bytes: 4 * (end - offset) };
+        Value { place, rows, width, stride: width, bias: None }
+    }
+
+    /// Where a parameter lies.
+    pub fn offset(&self, name: &str) -> Option<usize> {
+        self.entries.iter().find(|(parameter, _)| parameter.name == name).map(|(_, offset)| *offset)
     }
 
     /// The graph's weights, made from every tensor's offset and shape.

@@ -3,20 +3,27 @@
 //!
 //! ```text
 //! the shared graph ──▶ record ──▶ backward ──▶ plan ◀── update        what is done, as data: needs no GPU
-//!                         ▲ layout, batch_memory    │
+//!                         ▲ layout, batch_memory    │ └─ branches     what may run beside
 //!                                                   ▼
-//! folders ──▶ libraries ──▶ gpu ──▶ machine ──▶ trainer               what does it: machine, or the tests' emulator
-//!                  └─ compile ◀── kernels/*.cu, products (cuBLASLt)
+//! folders ──▶ libraries ──▶ gpu ──▶ machine ──▶ trainer               what does it
+//!                  └─ compile ◀── kernels/*.cu │ └─ capture, upload
+//!                                    products (cuBLASLt) ◀── choices
 //! ```
 
 mod arguments;
 mod backward;
 mod batch_memory;
+mod branches;
+mod cache;
+mod capture;
+mod ceiling;
+mod choices;
 mod compile;
 #[cfg(test)]
 mod emulator;
 mod folders;
 mod gpu;
+mod inference;
 mod kernels;
 mod layout;
 mod libraries;
@@ -29,9 +36,12 @@ mod record;
 mod token_rows;
 mod trainer;
 mod update;
+mod upload;
 
+pub use ceiling::ceiling;
 pub use gpu::{Gpu, gpus};
+pub use inference::Inference;
 pub use kernels::{Real, Variant};
 pub use libraries::{Libraries, Place, libraries, look_in};
-pub use machine::{GpuMachine, find};
+pub use machine::{GpuMachine, Purpose, find};
 pub use trainer::Trainer;

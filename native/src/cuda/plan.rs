@@ -1,12 +1,21 @@
 //! A plan: everything that a pass does, as data. What it needs is known before anything is allocated, it is run eagerly or captured as one
 //! graph, and the tests run it without a GPU.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use clinicalbert_core::bert::{Dropout, UpdateSettings};
 
+use super::{
+    branches::{self, Order},
+    kernels::written,
+};
+
 /// Alignment of every buffer in bytes: what cudaMalloc gives and cuBLASLt likes best.
 const ALIGNMENT: usize = 256;
+/// How many launches later memory may be used again that one on the second branch has used, so that the first seldom waits for it: about
+/// a layer's backward pass.
+const LAUNCHES_BESIDE: usize = 24;
 
 /// The pieces of device memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,19 +34,39 @@ pub enum Memory {
     Flags,
     /// A batch and what else changes from one pass to the next; one upload.
     Inputs,
-    /// Sums that are read back.
+    /// Sums of the pass.
     Results,
+    /// Figures of the last updates, a ring that is read back now and then.
+    Reports,
     /// A buffer of this plan; its place is [`Plan::offset`].
     Buffer(usize),
 }
 
-/// A place in device memory; offset in bytes.
+/// A place in device memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Which piece.
     pub memory: Memory,
     /// Bytes from its beginning.
     pub offset: usize,
+    /// How many bytes from there on are meant.
+    pub bytes: usize,
+}
+
+impl Place {
+    /// What follows after so many of its bytes.
+    pub fn after(self, bytes: usize) -> Self {
+        Self { memory: self.memory, offset: self.offset + bytes, bytes: self.bytes.saturating_sub(bytes) }
+    }
+}
+
+/// What a launch does to a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Touch {
+    /// Where.
+    pub place: Place,
+    /// Whether it is written, and not read alone.
+    pub written: bool,
 }
 
 /// An argument of a kernel.
@@ -136,29 +165,30 @@ pub enum Launch {
     /// A matrix product.
     Product(Product),
     /// Bytes set to 0.
-    Zero {
-        /// The first.
-        place: Place,
-        /// How many.
-        bytes: usize,
-    },
+    Zero(Place),
+    /// The end of a part of the pass, whose time is taken if somebody measures: everything before it is done.
+    Mark(usize),
 }
 
 impl Launch {
-    fn buffers(&self) -> Vec<usize> {
-        let places: Vec<Place> = match self {
-            Self::Kernel { arguments, .. } => arguments
+    /// All places that it reads or writes, but for inputs behind dropout arguments.
+    pub fn touches(&self) -> Vec<Touch> {
+        let touch = |written| move |place| Touch { place, written };
+        match self {
+            Self::Kernel { name, arguments, .. } => arguments
                 .iter()
-                .filter_map(|argument| match argument {
-                    Argument::Pointer(place) => *place,
+                .zip(written(name))
+                .filter_map(|(argument, written)| match argument {
+                    Argument::Pointer(Some(place)) => Some(Touch { place: *place, written: *written }),
                     _ => None,
                 })
                 .collect(),
-            Self::Product(Product { a, b, out, bias, .. }) => [a.place, b.place, out.place].into_iter().chain(*bias).collect(),
-            Self::Zero { place, .. } => vec![*place],
-        };
-        let buffer = |place: Place| if let Memory::Buffer(number) = place.memory { Some(number) } else { None };
-        places.into_iter().filter_map(buffer).collect()
+            Self::Product(Product { a, b, out, bias, .. }) => {
+                [a.place, b.place].into_iter().chain(*bias).map(touch(false)).chain([out.place].map(touch(true))).collect()
+            }
+            Self::Zero(place) => vec![touch(true)(*place)],
+            Self::Mark(_) => Vec::new(),
+        }
     }
 }
 
@@ -167,18 +197,24 @@ impl Launch {
 pub struct Plan {
     /// What is done.
     pub launches: Vec<Launch>,
+    /// Which of the launches are the backward pass.
+    pub backward: Range<usize>,
+    /// Branch and waiting of every launch.
+    pub order: Vec<Order>,
     /// Bytes of all buffers together, which share memory where their lifetimes allow it.
     pub bytes: usize,
     /// Every buffer's name and length in bytes.
     buffers: Vec<(&'static str, usize)>,
     offsets: Vec<usize>,
+    /// Buffers that live to the end, because somebody will read them.
+    kept: HashSet<Memory>,
 }
 
 impl Plan {
     /// A new buffer. Launches decide how long it lives.
     pub fn buffer(&mut self, name: &'static str, bytes: usize) -> Place {
         self.buffers.push((name, bytes));
-        Place { memory: Memory::Buffer(self.buffers.len() - 1), offset: 0 }
+        Place { memory: Memory::Buffer(self.buffers.len() - 1), offset: 0, bytes }
     }
 
     /// Adds a launch of a kernel.
@@ -186,16 +222,22 @@ impl Plan {
         self.launches.push(Launch::Kernel { name, grid, threads, arguments });
     }
 
-    /// Gives every buffer its place: in the order of first use, the lowest where no living buffer lies.
-    pub fn allocate(&mut self) {
-        let mut lifetimes: HashMap<usize, (usize, usize)> = HashMap::new();
-        for (index, launch) in self.launches.iter().enumerate() {
-            for buffer in launch.buffers() {
-                lifetimes.entry(buffer).and_modify(|(_, last)| *last = index).or_insert((index, index));
-            }
-        }
+    /// Keeps a buffer to the end; false if it was kept already.
+    pub fn keep(&mut self, place: Place) -> bool {
+        self.kept.insert(place.memory)
+    }
+
+    /// When everything is recorded: gives every launch its branch and every buffer its place.
+    pub fn complete(&mut self) {
+        let beside = branches::beside(&self.launches, self.backward.clone());
+        self.allocate(&beside);
+        self.order = branches::order(&self.launches, &beside, |place| self.range(place));
+    }
+
+    /// In the order of first use, the lowest place where no living buffer lies.
+    fn allocate(&mut self, beside: &[bool]) {
         self.offsets = vec![0; self.buffers.len()];
-        let mut order: Vec<_> = lifetimes.into_iter().map(|(buffer, lifetime)| (lifetime, buffer)).collect();
+        let mut order: Vec<_> = self.lifetimes(beside).into_iter().map(|(buffer, lifetime)| (lifetime, buffer)).collect();
         order.sort_unstable();
         let mut placed: Vec<(usize, usize, usize)> = Vec::new(); // (offset, end, last use)
         for ((first, last), buffer) in order {
@@ -217,9 +259,28 @@ impl Plan {
         }
     }
 
-    /// Where a buffer lies in the memory that all of them share.
-    pub fn offset(&self, buffer: usize) -> usize {
-        self.offsets.get(buffer).copied().unwrap_or_default()
+    /// First and last use of every buffer.
+    fn lifetimes(&self, beside: &[bool]) -> HashMap<usize, (usize, usize)> {
+        let mut lifetimes: HashMap<usize, (usize, usize)> = HashMap::new();
+        for (index, (launch, beside)) in self.launches.iter().zip(beside).enumerate() {
+            let until = if *beside { index + LAUNCHES_BESIDE } else { index };
+            for touch in launch.touches() {
+                if let Memory::Buffer(buffer) = touch.place.memory {
+                    let (_, last) = lifetimes.entry(buffer).or_insert((index, until));
+                    *last = if self.kept.contains(&touch.place.memory) { usize::MAX } else { until.max(*last) };
+                }
+            }
+        }
+        lifetimes
+    }
+
+    /// Where a place lies in device memory: buffers are offsets in the memory that all of them share.
+    pub fn range(&self, place: Place) -> (Memory, Range<usize>) {
+        let (memory, first) = match place.memory {
+            Memory::Buffer(buffer) => (Memory::Buffer(0), self.offsets.get(buffer).copied().unwrap_or_default()),
+            other => (other, 0),
+        };
+        (memory, first + place.offset..first + place.offset + place.bytes)
     }
 }
 
@@ -234,15 +295,9 @@ impl Plan {
         self.launches.iter().map(operations).sum()
     }
 
-    /// Panics if two buffers that live at one time share memory, or one is not aligned.
+    /// Panics if two buffers that live at one time share memory, one is not aligned, or a launch goes beyond one.
     pub fn check(&self) {
-        let mut lifetimes: HashMap<usize, (usize, usize)> = HashMap::new();
-        for (index, launch) in self.launches.iter().enumerate() {
-            for buffer in launch.buffers() {
-                let (_, last) = lifetimes.entry(buffer).or_insert((index, index));
-                *last = index;
-            }
-        }
+        let lifetimes = self.lifetimes(&vec![false; self.launches.len()]);
         for (one, (first, last)) in &lifetimes {
             let range = self.offsets[*one]..self.offsets[*one] + self.buffers[*one].1;
             assert!(range.start % ALIGNMENT == 0 && range.end <= self.bytes);
@@ -257,6 +312,12 @@ impl Plan {
                 );
             }
         }
+        for Touch { place, .. } in self.launches.iter().flat_map(Launch::touches) {
+            assert!(place.bytes > 0, "{place:?}");
+            if let Memory::Buffer(buffer) = place.memory {
+                assert!(place.offset + place.bytes <= self.buffers[buffer].1, "{place:?} {:?}", self.buffers[buffer]);
+            }
+        }
     }
 }
 
@@ -269,10 +330,11 @@ mod tests {
         let mut plan = Plan::default();
         let [a, b, c] = ["a", "b", "c"].map(|name| plan.buffer(name, 300));
         for (one, other) in [(a, b), (b, c), (c, c)] {
-            plan.kernel("any", [1; 3], 32, vec![one.into(), other.into()]);
+            plan.kernel("activation_forward", [1; 3], 32, vec![one.into(), other.into()]);
         }
-        plan.allocate();
+        plan.complete();
         plan.check();
-        assert_eq!((plan.offset(0), plan.offset(1), plan.offset(2), plan.bytes), (0, 512, 0, 1024));
+        assert_eq!([a, b, c].map(|place| plan.range(place).1.start), [0, 512, 0]);
+        assert_eq!(plan.bytes, 1024);
     }
 }

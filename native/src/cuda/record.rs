@@ -14,7 +14,7 @@ use super::{
     batch_memory::{BatchMemory, BatchShape},
     kernels::Real,
     layout::Layout,
-    plan::{Argument, Matrix, Memory, Place, Plan, Product, Storage},
+    plan::{Argument, Launch, Matrix, Memory, Place, Plan, Product, Storage},
 };
 
 /// Rows of a block, `WARPS` of common.cu, and its threads.
@@ -127,24 +127,18 @@ impl<'a> Recorder<'a> {
     fn weights(&self) -> Result<Weights<Value>> {
         self.layout.weights(self.config, |offset, shape| {
             let width = shape.last().copied().unwrap_or_default();
-            let rows = shape.iter().product::<usize>() / width.max(1);
-            Value { place: Place { memory: Memory::Weights, offset: 4 * offset }, rows, width, stride: width, bias: None }
+            self.layout.value(offset, shape.iter().product::<usize>() / width.max(1), width)
         })
-    }
-
-    /// Bytes of an activation's value.
-    pub fn size(&self) -> usize {
-        match self.real {
-            Real::F32 => 4,
-            Real::Bf16 => 2,
-        }
     }
 
     /// The weight as matrix products read it.
     pub fn stored(&self, weight: Value) -> Place {
         match self.real {
             Real::F32 => weight.place,
-            Real::Bf16 => Place { memory: Memory::Copies, offset: weight.place.offset / 2 },
+            Real::Bf16 => {
+                let Place { offset, bytes, .. } = weight.place;
+                Place { memory: Memory::Copies, offset: offset / 2, bytes: bytes / 2 }
+            }
         }
     }
 
@@ -161,7 +155,7 @@ impl<'a> Recorder<'a> {
 
     /// A new tensor of reals.
     pub fn real(&self, name: &'static str, rows: usize, width: usize) -> Value {
-        let place = self.buffer(name, rows * width * self.size());
+        let place = self.buffer(name, rows * width * self.real.bytes());
         Value { place, rows, width, stride: width, bias: None }
     }
 
@@ -177,7 +171,22 @@ impl<'a> Recorder<'a> {
 
     /// Launches a matrix product.
     pub fn product(&self, product: Product) {
-        self.state.borrow_mut().plan.launches.push(super::plan::Launch::Product(product));
+        self.state.borrow_mut().plan.launches.push(Launch::Product(product));
+    }
+
+    /// Sets bytes to 0.
+    pub fn zero(&self, place: Place) {
+        self.state.borrow_mut().plan.launches.push(Launch::Zero(place));
+    }
+
+    /// The end of part number `part` of the pass.
+    pub fn mark(&self, part: usize) {
+        self.state.borrow_mut().plan.launches.push(Launch::Mark(part));
+    }
+
+    /// Launches so far.
+    pub fn launches(&self) -> usize {
+        self.state.borrow().plan.launches.len()
     }
 
     /// A dropout argument.
@@ -195,7 +204,7 @@ impl<'a> Recorder<'a> {
 }
 
 /// A vector of indices or numbers.
-fn vector(place: Place, width: usize) -> Value {
+pub fn vector(place: Place, width: usize) -> Value {
     Value { place, rows: 1, width, stride: width, bias: None }
 }
 
@@ -402,11 +411,10 @@ impl Backend for Recorder<'_> {
             state.losses += 1;
             state.losses - 1
         };
-        let sums = Place { memory: Memory::Results, offset: FIGURES + 16 * number };
+        let sums = Place { memory: Memory::Results, offset: FIGURES + 16 * number, bytes: 16 };
         self.kernel("loss_sum", [1; 3], 32, vec![figures.into(), sums.into(), logits.rows.into()]);
         self.done(Done::Loss { logits: *logits, gradient });
-        let sum = |offset| vector(Place { memory: Memory::Results, offset }, 1);
-        Ok(Loss { nll: sum(sums.offset), correct: sum(sums.offset + 8) })
+        Ok(Loss { nll: vector(sums, 1), correct: vector(sums.after(8), 1) })
     }
 
     async fn read(&self, _: &Value) -> Result<Vec<f32>> {

@@ -6,71 +6,59 @@ use std::collections::HashMap;
 use anyhow::{Result, ensure};
 use clinicalbert_core::{
     bert::{
-        Batch, Config, DropoutKey, EvaluationSums, Freeze, MLM_DIVISOR_EPSILON, MaskedSlots, NormRule, StepReport,
-        UpdateSettings, loss_divisors,
+        Batch, Config, DropoutKey, EvaluationSums, Freeze, MLM_DIVISOR_EPSILON, MaskedSlots, StepReport, UpdateSettings,
+        loss_divisors,
     },
     weights::Tensors,
 };
 
 use super::{
     backward::Options,
-    batch_memory::{BatchMemory, BatchShape},
+    batch_memory::{BatchMemory, BatchShape, Step},
     kernels::Real,
     layout::Layout,
-    plan::{Memory, Place, Plan},
-    record::{FIGURES, NORM, RESULTS, Recorder, SQUARES},
-    update::update,
+    machine::GpuMachine,
+    plan::{Launch, Memory, Place, Plan},
+    record::{FIGURES, RESULTS, Recorder, SQUARES},
+    update::{REPORT, REPORTS, update},
 };
 
 /// Longest sequence: `LENGTH_MAX` of attention.cu.
-const LENGTH_MAX: usize = 512;
+pub const LENGTH_MAX: usize = 512;
 
-/// Device memory and what runs plans on it.
-pub trait Machine {
-    /// Gives a piece of memory at least this size; what it held may be lost if it grows. New memory is 0.
-    ///
-    /// # Errors
-    /// Not enough memory.
-    fn reserve(&mut self, memory: Memory, bytes: usize) -> Result<()>;
+/// Batches of so many shapes are planned at a time.
+const SHAPES_MAX: usize = 64;
+/// Ends of parts of an update, for [`Trainer::part_times`].
+const STARTED: usize = 0;
+const FORWARD: usize = 1;
+const BACKWARD: usize = 2;
+const UPDATED: usize = 3;
 
-    /// Copies to the beginning of a piece of memory.
-    ///
-    /// # Errors
-    /// A failing machine.
-    fn write(&mut self, memory: Memory, bytes: &[u8]) -> Result<()>;
-
-    /// Copies from the beginning of a piece of memory, when everything launched before is done.
-    ///
-    /// # Errors
-    /// A failing machine.
-    fn read(&self, memory: Memory, bytes: &mut [u8]) -> Result<()>;
-
-    /// Launches all of a plan.
-    ///
-    /// # Errors
-    /// A failing machine.
-    fn run(&mut self, plan: &Plan) -> Result<()>;
-}
-
-/// A pretraining model and its optimizer's state on a machine.
+/// A pretraining model and its optimizer's state on a GPU.
 pub struct Trainer {
     config: Config,
     settings: UpdateSettings,
     seed: u64,
     real: Real,
     layout: Layout,
-    machine: RefCell<Box<dyn Machine>>,
-    update: Plan,
-    plans: RefCell<HashMap<(BatchShape, Pass), Plan>>,
+    machine: RefCell<GpuMachine>,
+    plans: RefCell<HashMap<(BatchShape, Pass), usize>>,
+    /// Updates begun, and those of which the ring has been read.
+    begun: u64,
+    read: u64,
+    reports: Vec<StepReport>,
 }
 
 /// What a pass is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Pass {
-    /// The first micro-batch of an update.
-    First,
-    /// One that adds to the gradients before it.
-    Further,
+    /// A micro-batch of an update.
+    Training {
+        /// Whether gradients begin anew, rather than being added to those before.
+        first: bool,
+        /// Whether the update follows.
+        last: bool,
+    },
     /// Losses without gradients.
     Evaluation,
 }
@@ -79,14 +67,13 @@ impl Trainer {
     /// Puts a model on the machine. Moments start at 0; `seed` decides on dropout.
     ///
     /// # Errors
-    /// Weights that are missing or do not fit, nothing that is not frozen, or a machine without enough memory.
+    /// Weights that are missing or do not fit, nothing that is not frozen, or a GPU without enough memory.
     pub fn new(
-        mut machine: Box<dyn Machine>,
+        mut machine: GpuMachine,
         config: &Config,
         weights: &Tensors,
         (settings, seed): (UpdateSettings, u64),
         freeze: &Freeze,
-        real: Real,
     ) -> Result<Self> {
         config.validate()?;
         freeze.check(config)?;
@@ -98,52 +85,77 @@ impl Trainer {
             machine.reserve(memory, 4 * layout.total)?;
         }
         machine.reserve(Memory::Flags, layout.flags.len())?;
-        machine.write(Memory::Flags, &layout.flags)?;
+        machine.write(Memory::Flags, 0, &layout.flags)?;
         machine.reserve(Memory::Results, RESULTS)?;
+        machine.reserve(Memory::Reports, REPORTS * REPORT)?;
         let arena = layout.arena(weights)?;
-        machine.write(Memory::Weights, bytemuck::cast_slice(&arena))?;
+        machine.write(Memory::Weights, 0, bytemuck::cast_slice(&arena))?;
+        let real = machine.real();
         if real == Real::Bf16 {
-            let copies: Vec<u16> = arena.iter().map(|value| half::bf16::from_f32(*value).to_bits()).collect();
             machine.reserve(Memory::Copies, 2 * layout.total)?;
-            machine.write(Memory::Copies, bytemuck::cast_slice(&copies))?;
+            machine.write(Memory::Copies, 0, bytemuck::cast_slice(&in_bf16(&arena)))?;
         }
-        let step = BatchMemory::new(BatchShape { sequences: 1, length: 1, slots: 1 }).step;
-        let update = update(&layout, settings, step, real == Real::Bf16);
-        let (machine, plans) = (RefCell::new(machine), RefCell::default());
-        Ok(Self { config: config.clone(), settings, seed, real, layout, machine, update, plans })
+        let (machine, plans, reports) = (RefCell::new(machine), RefCell::default(), Vec::new());
+        Ok(Self { config: config.clone(), settings, seed, real, layout, machine, plans, begun: 0, read: 0, reports })
     }
 
-    /// One update; as the CPU's.
+    /// Begins an update; as the CPU's, but the GPU is still at work on it and on those before when this returns.
     ///
     /// # Errors
-    /// A batch that does not fit the model, or a failing machine.
-    pub fn step(&mut self, micro_batches: &[(Batch, MaskedSlots)], step: u64, rate: f32) -> Result<StepReport> {
-        self.backward(micro_batches, step, rate)?;
-        self.run(&self.update)?;
-        let (sums, norm) = self.results()?;
-        let [mlm_loss, mlm_accuracy, nsp_loss, nsp_accuracy] = sums;
-        Ok(StepReport { loss: mlm_loss + nsp_loss, mlm_loss, nsp_loss, mlm_accuracy, nsp_accuracy, grad_norm: norm })
+    /// A batch that does not fit the model, or a failing GPU, maybe in an update before.
+    pub fn begin(&mut self, micro_batches: &[(Batch, MaskedSlots)], step: u64, rate: f32) -> Result<()> {
+        if self.begun - self.read == REPORTS as u64 {
+            self.read_reports()?;
+        }
+        self.passes(micro_batches, step, rate, true)?;
+        self.begun += 1;
+        Ok(())
     }
 
-    /// The gradients that [`Self::step`] would use, before clipping, by Hugging Face's names; the CPU's trainer leaves out those of frozen
+    /// Reports of updates, in their order, each once: of all that were begun, when they are done.
+    ///
+    /// # Errors
+    /// A failing GPU.
+    pub fn reports(&mut self) -> Result<Vec<StepReport>> {
+        self.read_reports()?;
+        Ok(std::mem::take(&mut self.reports))
+    }
+
+    fn read_reports(&mut self) -> Result<()> {
+        let mut ring = vec![0.0_f64; REPORTS * REPORT / 8];
+        self.machine.get_mut().read(Memory::Reports, bytemuck::cast_slice_mut(&mut ring))?;
+        let (figures, _) = ring.as_chunks::<{ REPORT / 8 }>();
+        for update in self.read..self.begun {
+            let Some([mlm_loss, mlm_accuracy, nsp_loss, nsp_accuracy, grad_norm]) = figures.get(place_of(update)).copied() else {
+                continue;
+            };
+            let loss = mlm_loss + nsp_loss;
+            self.reports.push(StepReport { loss, mlm_loss, nsp_loss, mlm_accuracy, nsp_accuracy, grad_norm });
+        }
+        self.read = self.begun;
+        Ok(())
+    }
+
+    /// The gradients that [`Self::begin`] would use, before clipping, by Hugging Face's names; the CPU's trainer leaves out those of frozen
     /// parameters, which are here too.
     ///
     /// # Errors
-    /// As [`Self::step`].
+    /// As [`Self::begin`].
     #[cfg(test)]
     pub fn gradients(&self, micro_batches: &[(Batch, MaskedSlots)], step: u64) -> Result<Tensors> {
-        self.backward(micro_batches, step, 0.0)?;
+        self.passes(micro_batches, step, 0.0, false)?;
         self.tensors(Memory::Gradients)
     }
 
-    /// Leaves the gradients of an update in their arena.
-    fn backward(&self, micro_batches: &[(Batch, MaskedSlots)], step: u64, rate: f32) -> Result<()> {
+    /// All passes of an update; with `updates`, the update itself follows the last of them.
+    fn passes(&self, micro_batches: &[(Batch, MaskedSlots)], step: u64, rate: f32, updates: bool) -> Result<()> {
         ensure!(!micro_batches.is_empty(), "expected at least one micro-batch, found none");
         let divisors = loss_divisors(micro_batches.iter().map(|(_, slots)| slots));
+        let divisors = (divisors.0 + MLM_DIVISOR_EPSILON, divisors.1);
         for (index, (batch, slots)) in micro_batches.iter().enumerate() {
-            let pass = if index == 0 { Pass::First } else { Pass::Further };
+            let pass = Pass::Training { first: index == 0, last: updates && index + 1 == micro_batches.len() };
             let key = DropoutKey::new(self.seed, step, index)?;
-            self.pass(batch, slots, pass, (divisors.0 + MLM_DIVISOR_EPSILON, divisors.1), key, rate)?;
+            self.pass(batch, slots, pass, divisors, Step { key, rate, report: place_of(self.begun) as u32 })?;
         }
         Ok(())
     }
@@ -154,8 +166,10 @@ impl Trainer {
     /// A batch that does not fit the model, or a failing machine.
     pub fn evaluate(&self, batch: &Batch, slots: &MaskedSlots) -> Result<EvaluationSums> {
         let key = DropoutKey::new(self.seed, 0, 0)?;
-        self.pass(batch, slots, Pass::Evaluation, (1.0, 1.0), key, 0.0)?;
-        let ([mlm_nll, mlm_correct, nsp_nll, nsp_correct], _) = self.results()?;
+        self.pass(batch, slots, Pass::Evaluation, (1.0, 1.0), Step { key, rate: 0.0, report: 0 })?;
+        let mut sums = [0.0_f64; 4];
+        self.machine.borrow().read(Memory::Results, bytemuck::cast_slice_mut(&mut sums))?;
+        let [mlm_nll, mlm_correct, nsp_nll, nsp_correct] = sums;
         let (mlm_weight, rows) = loss_divisors([slots]);
         let batch_losses = mlm_nll / f64::from(mlm_weight + MLM_DIVISOR_EPSILON) + nsp_nll / f64::from(rows);
         let (mlm_weight, rows) = (f64::from(mlm_weight), f64::from(rows));
@@ -184,8 +198,8 @@ impl Trainer {
     /// Moments that are missing or do not fit.
     pub fn set_moments(&mut self, first: &Tensors, second: &Tensors) -> Result<()> {
         let machine = self.machine.get_mut();
-        machine.write(Memory::First, bytemuck::cast_slice(&self.layout.arena(first)?))?;
-        machine.write(Memory::Second, bytemuck::cast_slice(&self.layout.arena(second)?))
+        machine.write(Memory::First, 0, bytemuck::cast_slice(&self.layout.arena(first)?))?;
+        machine.write(Memory::Second, 0, bytemuck::cast_slice(&self.layout.arena(second)?))
     }
 
     fn tensors(&self, memory: Memory) -> Result<Tensors> {
@@ -194,79 +208,119 @@ impl Trainer {
         Ok(self.layout.tensors(&arena))
     }
 
-    fn pass(
-        &self,
-        batch: &Batch,
-        slots: &MaskedSlots,
-        pass: Pass,
-        divisors: (f32, f32),
-        key: DropoutKey,
-        rate: f32,
-    ) -> Result<()> {
+    /// Takes the time of the parts of an update from now on.
+    ///
+    /// # Errors
+    /// A failing GPU.
+    pub fn time_parts(&mut self) -> Result<()> {
+        self.machine.get_mut().time_parts(UPDATED + 1)
+    }
+
+    /// Milliseconds of the last update's forward pass, backward pass and optimizer, when it is done.
+    ///
+    /// # Errors
+    /// As [`GpuMachine::part_time`].
+    pub fn part_times(&self) -> Result<[f64; 3]> {
+        let machine = self.machine.borrow();
+        Ok([machine.part_time(STARTED, FORWARD)?, machine.part_time(FORWARD, BACKWARD)?, machine.part_time(BACKWARD, UPDATED)?])
+    }
+
+    /// The GPU.
+    pub fn machine(&mut self) -> &mut GpuMachine {
+        self.machine.get_mut()
+    }
+
+    fn pass(&self, batch: &Batch, slots: &MaskedSlots, pass: Pass, divisors: (f32, f32), step: Step) -> Result<()> {
         batch.validate(&self.config)?;
         slots.validate(batch, &self.config)?;
         let shape = BatchShape::of(batch, slots)?;
         ensure!(shape.length <= LENGTH_MAX, "sequences of {} tokens are longer than the GPU's {LENGTH_MAX}", shape.length);
         let memory = BatchMemory::new(shape);
-        let mut plans = self.plans.borrow_mut();
-        let plan = match plans.entry((shape, pass)) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(plan(&self.config, &self.layout, (self.real, self.settings.norm_rule), shape, pass)?)
+        let inputs = memory.pack(batch, slots, divisors, step);
+        let (mut machine, mut plans) = (self.machine.borrow_mut(), self.plans.borrow_mut());
+        let plan = match plans.get(&(shape, pass)) {
+            Some(plan) => *plan,
+            None => {
+                // Every shape has its memory for arguments and its graph, and small batches come in many lengths.
+                if plans.len() == SHAPES_MAX {
+                    plans.clear();
+                    machine.forget_plans()?;
+                }
+                let plan = plan(&self.config, &self.layout, (self.real, self.settings), shape, pass)?;
+                machine.reserve(Memory::Inputs, memory.bytes)?;
+                *plans.entry((shape, pass)).or_insert(machine.add(plan)?)
             }
         };
-        {
-            let mut machine = self.machine.borrow_mut();
-            machine.reserve(Memory::Inputs, memory.bytes)?;
-            machine.write(Memory::Inputs, &memory.pack(batch, slots, divisors, key, rate))?;
-        }
-        self.run(plan)
-    }
-
-    fn run(&self, plan: &Plan) -> Result<()> {
-        let mut machine = self.machine.borrow_mut();
-        machine.reserve(Memory::Buffer(0), plan.bytes)?;
-        machine.run(plan)
-    }
-
-    fn results(&self) -> Result<([f64; 4], f64)> {
-        let mut results = [0.0_f64; RESULTS / 8];
-        self.machine.borrow().read(Memory::Results, bytemuck::cast_slice_mut(&mut results))?;
-        let value = |offset: usize| results.get(offset / 8).copied().unwrap_or(f64::NAN);
-        Ok(([0, 8, 16, 24].map(|offset| value(FIGURES + offset)), value(NORM)))
+        machine.run(plan, &inputs)
     }
 }
 
+/// Place of an update's figures in the ring.
+fn place_of(update: u64) -> usize {
+    (update % REPORTS as u64) as usize
+}
+
+/// Bits of the nearest bf16 values.
+pub fn in_bf16(values: &[f32]) -> Vec<u16> {
+    values.iter().map(|value| half::bf16::from_f32(*value).to_bits()).collect()
+}
+
 /// The launches of a pass over batches of one shape.
-fn plan(config: &Config, layout: &Layout, (real, norm_rule): (Real, NormRule), shape: BatchShape, pass: Pass) -> Result<Plan> {
+fn plan(
+    config: &Config,
+    layout: &Layout,
+    (real, settings): (Real, UpdateSettings),
+    shape: BatchShape,
+    pass: Pass,
+) -> Result<Plan> {
     let recorder = Recorder::new(config, layout, real, shape);
-    if pass != Pass::Further {
-        recorder.zero(Place { memory: Memory::Results, offset: FIGURES }, SQUARES + 8);
+    recorder.mark(STARTED);
+    let is_training = pass != Pass::Evaluation;
+    let is_further = matches!(pass, Pass::Training { first: false, .. });
+    if !is_further {
+        recorder.zero(Place { memory: Memory::Results, offset: FIGURES, bytes: SQUARES + 8 });
     }
-    recorder.losses(pass != Pass::Evaluation)?;
-    if pass != Pass::Evaluation {
-        let accumulate = pass == Pass::Further;
-        recorder.backward(Options { accumulate, norm_rule, words_trained: layout.trains_words() })?;
+    recorder.losses(is_training)?;
+    recorder.mark(FORWARD);
+    if is_training {
+        let (norm_rule, words_trained) = (settings.norm_rule, layout.trains_words());
+        recorder.backward(Options { accumulate: is_further, norm_rule, words_trained })?;
     }
+    recorder.mark(BACKWARD);
+    let step = recorder.memory.step;
     let mut plan = recorder.state.into_inner().plan;
-    plan.allocate();
+    if matches!(pass, Pass::Training { last: true, .. }) {
+        update(&mut plan, layout, settings, step, real == Real::Bf16);
+        plan.launches.push(Launch::Mark(UPDATED));
+    }
+    plan.complete();
     Ok(plan)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cuda::branches::{Order, tests::check};
     use crate::cuda::plan::{Launch, Product};
 
     #[test]
     fn the_update_of_bert_base_is_counted() {
         let (config, shape) = (Config::default(), BatchShape { sequences: 32, length: 128, slots: 20 });
         let layout = Layout::new(&config, &Freeze::default()).unwrap();
-        let make = |pass| plan(&config, &layout, (Real::Bf16, NormRule::Original), shape, pass).unwrap();
-        let (first, further, evaluation) = (make(Pass::First), make(Pass::Further), make(Pass::Evaluation));
+        let make = |pass| plan(&config, &layout, (Real::Bf16, UpdateSettings::default()), shape, pass).unwrap();
+        let training = |first, last| make(Pass::Training { first, last });
+        let (first, further, evaluation) = (training(true, true), training(false, false), make(Pass::Evaluation));
         for plan in [&first, &further, &evaluation] {
             plan.check();
+            check(plan);
         }
+        // Every weight's gradient runs beside, and nothing of the chain that they come from.
+        let beside = |launch: &&(&Launch, &Order)| launch.1.beside;
+        let ordered: Vec<_> = first.launches.iter().zip(&first.order).collect();
+        let products_beside = ordered.iter().filter(beside).filter(|(launch, _)| matches!(launch, Launch::Product(_))).count();
+        assert_eq!(products_beside, 51);
+        let waits = ordered.iter().filter(|(_, order)| !order.beside && order.after.is_some()).count();
+        println!("{} beside, the others wait for them {waits} times", ordered.iter().filter(beside).count());
         let products = |plan: &Plan| plan.launches.iter().filter(|launch| matches!(launch, Launch::Product(_))).count();
         // Forward 4 a layer, pooler, transform, vocabulary; backward twice as many.
         assert_eq!((products(&evaluation), products(&first), products(&further)), (51, 153, 153));

@@ -1,7 +1,6 @@
 //! Using a model: texts in, vectors or fillings out.
 
 pub mod device;
-pub mod dtype;
 pub mod npy;
 pub mod states;
 pub mod texts;

@@ -6,7 +6,10 @@ use clinicalbert_core::{
     weights::Tensors,
 };
 
-use super::{checkpoint::Contents, settings::Settings};
+use super::{
+    checkpoint::Contents,
+    settings::{Precision, Settings},
+};
 use crate::cuda;
 
 /// A machine that holds a pretraining model and its optimizer and can update it.
@@ -14,11 +17,30 @@ pub trait TrainingDevice {
     /// For people.
     fn name(&self) -> String;
 
-    /// One update from micro-batches, whose losses are means over all of them. Dropout depends on seed and `step` alone.
+    /// Begins an update from micro-batches, whose losses are means over all of them. Dropout depends on seed and `step` alone. A machine
+    /// may still be at work when this returns.
     ///
     /// # Errors
     /// A batch that does not fit the model, or a failing machine.
-    fn step(&mut self, micro_batches: &[(Batch, MaskedSlots)], step: u64, rate: f32) -> Result<StepReport>;
+    fn begin(&mut self, micro_batches: &[(Batch, MaskedSlots)], step: u64, rate: f32) -> Result<()>;
+
+    /// Whether updates are done when [`Self::begin`] returns, so that asking for their reports costs nothing.
+    fn is_done_at_once(&self) -> bool;
+
+    /// Reports of all updates that were begun, each once and in their order, when they are done.
+    ///
+    /// # Errors
+    /// A failing machine.
+    fn reports(&mut self) -> Result<Vec<StepReport>>;
+
+    /// One update, from beginning to end; those before must have been reported.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    fn step(&mut self, micro_batches: &[(Batch, MaskedSlots)], step: u64, rate: f32) -> Result<StepReport> {
+        self.begin(micro_batches, step, rate)?;
+        self.reports()?.pop().context("an update has a report")
+    }
 
     /// Losses and hits on one batch, without dropout.
     ///
@@ -51,7 +73,7 @@ pub trait TrainingDevice {
 /// As [`open`]; moments that do not fit.
 pub fn place(settings: &Settings, contents: &Contents) -> Result<Box<dyn TrainingDevice>> {
     let Contents { config, weights, moments: (first, second) } = contents;
-    let mut device = open(&settings.device, config, weights, settings.seed, &settings.freeze)?;
+    let mut device = open(&settings.device, settings.precision, config, weights, settings.seed, &settings.freeze)?;
     device.set_moments(first, second)?;
     Ok(device)
 }
@@ -60,15 +82,48 @@ pub fn place(settings: &Settings, contents: &Contents) -> Result<Box<dyn Trainin
 ///
 /// # Errors
 /// No such machine here, weights that do not fit `config`, or nothing that is not frozen.
-pub fn open(device: &str, config: &Config, weights: &Tensors, seed: u64, freeze: &Freeze) -> Result<Box<dyn TrainingDevice>> {
+pub fn open(
+    device: &str,
+    precision: Precision,
+    config: &Config,
+    weights: &Tensors,
+    seed: u64,
+    freeze: &Freeze,
+) -> Result<Box<dyn TrainingDevice>> {
+    let settings = (UpdateSettings::default(), seed);
     if let Choice::Cuda(number) = choice(device)? {
-        let variant = cuda::Variant { hidden: config.hidden_size, head_size: config.head_size(), real: cuda::Real::Bf16 };
-        let (machine, gpu) = cuda::GpuMachine::open(number, variant).with_context(|| format!("--device {device}"))?;
-        let settings = (UpdateSettings::default(), seed);
-        let trainer = cuda::Trainer::new(Box::new(machine), config, weights, settings, freeze, variant.real)?;
-        return Ok(Box::new(Cuda { trainer, name: gpu.name }));
+        let mut trainer = open_gpu(number, precision, config, weights, settings, freeze)?;
+        let gpu = &trainer.machine().gpu().name;
+        let name = match precision {
+            Precision::Bf16 => gpu.clone(),
+            Precision::F32 => format!("{gpu}, in f32"),
+        };
+        return Ok(Box::new(Cuda { trainer, name }));
     }
-    Ok(Box::new(Cpu(Trainer::with_frozen(config, weights, UpdateSettings::default(), seed, freeze)?)))
+    let trainer = Trainer::with_frozen(config, weights, settings.0, seed, freeze)?;
+    Ok(Box::new(Cpu { trainer, reports: Vec::new() }))
+}
+
+/// Puts a model on GPU `number`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_gpu(
+    number: usize,
+    precision: Precision,
+    config: &Config,
+    weights: &Tensors,
+    settings: (UpdateSettings, u64),
+    freeze: &Freeze,
+) -> Result<cuda::Trainer> {
+    let real = match precision {
+        Precision::F32 => cuda::Real::F32,
+        Precision::Bf16 => cuda::Real::Bf16,
+    };
+    let variant = cuda::Variant { hidden: config.hidden_size, head_size: config.head_size(), real };
+    let opened = cuda::GpuMachine::open(number, variant, cuda::Purpose::Training);
+    let machine = opened.with_context(|| format!("--device cuda:{number}"))?;
+    cuda::Trainer::new(machine, config, weights, settings, freeze)
 }
 
 /// Why `--device auto` means the CPU here; nothing if another machine was asked for.
@@ -80,14 +135,22 @@ pub fn why_cpu(device: &str) -> Option<String> {
     })
 }
 
+/// What `--device` asks for.
 #[derive(Debug, PartialEq, Eq)]
-enum Choice {
+pub enum Choice {
+    /// Whatever is best here.
     Auto,
+    /// The processor.
     Cpu,
+    /// The GPU of this number.
     Cuda(usize),
 }
 
-fn choice(device: &str) -> Result<Choice> {
+/// Reads `--device`.
+///
+/// # Errors
+/// It is none of the names that there are.
+pub fn choice(device: &str) -> Result<Choice> {
     match device {
         "auto" => return Ok(Choice::Auto),
         "cpu" => return Ok(Choice::Cpu),
@@ -98,31 +161,43 @@ fn choice(device: &str) -> Result<Choice> {
     number.map(Choice::Cuda).with_context(|| format!("--device must be auto, cpu, cuda or cuda:N, found {device}"))
 }
 
-struct Cpu(Trainer);
+struct Cpu {
+    trainer: Trainer,
+    reports: Vec<StepReport>,
+}
 
 impl TrainingDevice for Cpu {
     fn name(&self) -> String {
         "CPU".into()
     }
 
-    fn step(&mut self, micro_batches: &[(Batch, MaskedSlots)], step: u64, rate: f32) -> Result<StepReport> {
-        Ok(self.0.step(micro_batches, step, rate)?)
+    fn begin(&mut self, micro_batches: &[(Batch, MaskedSlots)], step: u64, rate: f32) -> Result<()> {
+        self.reports.push(self.trainer.step(micro_batches, step, rate)?);
+        Ok(())
+    }
+
+    fn is_done_at_once(&self) -> bool {
+        true
+    }
+
+    fn reports(&mut self) -> Result<Vec<StepReport>> {
+        Ok(std::mem::take(&mut self.reports))
     }
 
     fn evaluate(&self, batch: &Batch, slots: &MaskedSlots) -> Result<EvaluationSums> {
-        Ok(self.0.evaluate(batch, slots)?)
+        Ok(self.trainer.evaluate(batch, slots)?)
     }
 
     fn weights(&self) -> Result<Tensors> {
-        Ok(self.0.weights()?)
+        Ok(self.trainer.weights()?)
     }
 
     fn moments(&self) -> Result<(Tensors, Tensors)> {
-        Ok(self.0.moments()?)
+        Ok(self.trainer.moments()?)
     }
 
     fn set_moments(&mut self, first: &Tensors, second: &Tensors) -> Result<()> {
-        Ok(self.0.set_moments(first, second)?)
+        Ok(self.trainer.set_moments(first, second)?)
     }
 }
 
@@ -136,8 +211,16 @@ impl TrainingDevice for Cuda {
         self.name.clone()
     }
 
-    fn step(&mut self, micro_batches: &[(Batch, MaskedSlots)], step: u64, rate: f32) -> Result<StepReport> {
-        self.trainer.step(micro_batches, step, rate)
+    fn begin(&mut self, micro_batches: &[(Batch, MaskedSlots)], step: u64, rate: f32) -> Result<()> {
+        self.trainer.begin(micro_batches, step, rate)
+    }
+
+    fn is_done_at_once(&self) -> bool {
+        false
+    }
+
+    fn reports(&mut self) -> Result<Vec<StepReport>> {
+        self.trainer.reports()
     }
 
     fn evaluate(&self, batch: &Batch, slots: &MaskedSlots) -> Result<EvaluationSums> {

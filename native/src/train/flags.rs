@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use toml::Table;
 
-use super::settings::{Layers, Preset};
+use super::settings::{Layers, Precision, Preset};
 use super::start::shape_table;
 use crate::cli::NotesInput;
 
@@ -77,6 +77,9 @@ struct SettingFlags {
     /// Machine to train on: auto, cpu, cuda or cuda:N [default: auto]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
+    /// What a GPU computes in [default: bf16]
+    #[arg(long, value_enum, value_name = "NAME")]
+    precision: Option<Precision>,
     /// Updates between checkpoints [default: 1000]
     #[arg(long, value_name = "N")]
     save_checkpoints_steps: Option<u64>,
@@ -103,7 +106,7 @@ struct SettingFlags {
 
 /// Flags of a new model's shape, `[model]` in the settings. BERT-base if not given.
 #[derive(Debug, Args)]
-struct ShapeFlags {
+pub struct ShapeFlags {
     /// config.json or bert_config.json with the shape
     #[arg(long, alias = "bert-config-file", value_name = "FILE")]
     config_file: Option<PathBuf>,
@@ -139,6 +142,18 @@ struct Sizes {
     attention_probs_dropout_prob: Option<f64>,
 }
 
+impl ShapeFlags {
+    /// `[model]` of the settings.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn table(&self) -> Result<Table> {
+        let mut table = self.config_file.as_deref().map_or_else(|| Ok(Table::new()), shape_table)?;
+        table.extend(Table::try_from(&self.sizes)?);
+        Ok(table)
+    }
+}
+
 impl Flags {
     /// Whether nothing says what to train on or from.
     pub fn name_no_input(&self) -> bool {
@@ -156,13 +171,10 @@ impl Flags {
             layers.config(file)?;
         }
         layers.environment(std::env::vars());
-        if let Some(file) = &self.shape.config_file {
-            layers.flags(&Table::from_iter([("model".to_owned(), shape_table(file)?.into())]))?;
-        }
         layers.flags(&self.settings)?;
-        let sizes = Table::try_from(&self.shape.sizes)?;
-        if !sizes.is_empty() {
-            layers.flags(&Table::from_iter([("model".to_owned(), sizes.into())]))?;
+        let shape = self.shape.table()?;
+        if !shape.is_empty() {
+            layers.flags(&Table::from_iter([("model".to_owned(), shape.into())]))?;
         }
         ensure!(
             self.notes.notes.is_empty() || self.settings.data.is_empty(),

@@ -34,9 +34,32 @@ pub struct Run<'a> {
     saved: Option<u64>,
     metrics: Metrics,
     progress: Progress,
+    /// Updates that were begun and have not been looked at, and since when they were: a machine that works by itself is asked only now
+    /// and then.
+    begun: Vec<Begun>,
+    began: Instant,
     /// Time and number of updates since the last row, evaluations and checkpoints not counted.
     since_row: Pace,
     evaluations: Option<(EvaluationMetrics, EvaluationMetrics)>,
+}
+
+/// An update under way.
+#[derive(Debug)]
+struct Begun {
+    /// Its number from 1.
+    step: u64,
+    rate: f32,
+    examples: usize,
+    /// Padding not counted.
+    tokens: usize,
+}
+
+/// An update that went wrong.
+#[derive(Debug)]
+struct Trouble {
+    /// Its number from 1.
+    step: u64,
+    reason: String,
 }
 
 #[derive(Debug, Default)]
@@ -93,6 +116,8 @@ impl<'a> Run<'a> {
             device,
             state,
             saved,
+            begun: Vec::new(),
+            began: Instant::now(),
             since_row: Pace::default(),
             evaluations: None,
         };
@@ -151,18 +176,24 @@ impl<'a> Run<'a> {
         }
         while self.state.step < self.schedule.steps {
             if interrupt::requested() {
+                if let Some(trouble) = self.settle()? {
+                    self.go_back(trouble)?;
+                }
                 self.save()?;
                 return Ok(false);
             }
-            if self.inputs.at(self.state.step)?.steps.start == self.state.step {
+            if self.begins_a_phase()? {
                 // What was usual in the phase before says nothing about other data.
                 self.state.trends = Trends::default();
             }
             match self.state.next_left_out().cloned() {
                 Some(left_out) => self.leave_out(left_out)?,
                 None => {
-                    if let Some(reason) = self.update()? {
-                        self.go_back(reason)?;
+                    self.update()?;
+                    if self.has_to_settle()?
+                        && let Some(trouble) = self.settle()?
+                    {
+                        self.go_back(trouble)?;
                         continue;
                     }
                 }
@@ -182,44 +213,69 @@ impl<'a> Run<'a> {
     }
 
     fn is_due(&self, every: u64) -> bool {
-        self.state.step.is_multiple_of(every) || self.state.step == self.schedule.steps
+        self.is_due_at(self.state.step, every)
     }
 
-    /// Makes the next update, or tells what is wrong with it; the device then holds weights that are not to be used.
-    fn update(&mut self) -> Result<Option<String>> {
-        let began = Instant::now();
+    fn is_due_at(&self, step: u64, every: u64) -> bool {
+        step.is_multiple_of(every) || step == self.schedule.steps
+    }
+
+    fn begins_a_phase(&self) -> Result<bool> {
+        Ok(self.inputs.at(self.state.step)?.steps.start == self.state.step)
+    }
+
+    /// Begins the next update.
+    fn update(&mut self) -> Result<()> {
+        if self.begun.is_empty() {
+            self.began = Instant::now();
+        }
         let step = self.state.step;
         let Stretch { batches, first_source, .. } = self.inputs.at(step)?;
         let rate = self.schedule.rate(step);
         let micro_batches = batches.of_step(step)?;
-        let report = self.device.step(&micro_batches, step, rate)?;
-        let trouble = self.state.trends.trouble(&report, self.settings.spike_threshold);
-        if trouble.is_some() {
-            return Ok(trouble);
-        }
+        self.device.begin(&micro_batches, step, rate)?;
         self.state.step += 1;
-        self.state.trends.add(report.loss, report.grad_norm);
         for place in batches.places(step) {
             if let Some(source) = self.state.data.get_mut(first_source + place.source) {
                 source.add(place.epoch);
             }
         }
-        let (seconds, examples) = (began.elapsed().as_secs_f64(), batches.examples_per_step());
-        self.since_row = Pace { seconds: self.since_row.seconds + seconds, examples: self.since_row.examples + examples };
         let tokens = micro_batches.iter().flat_map(|(batch, _)| &batch.attention_mask).filter(|mask| **mask == 1).count();
-        self.progress.step(self.state.step, &report, seconds, examples, tokens);
-        if self.is_due(self.settings.log_every) {
-            let speed = self.since_row.examples as f64 / self.since_row.seconds;
-            self.write_row(&TrainRow::new(self.state.step, &report, rate, speed))?;
-            self.since_row = Pace::default();
+        self.begun.push(Begun { step: self.state.step, rate, examples: batches.examples_per_step(), tokens });
+        Ok(())
+    }
+
+    /// Whether the updates so far have to be known before anything else happens.
+    fn has_to_settle(&self) -> Result<bool> {
+        let Settings { log_every, save_checkpoints_steps, .. } = *self.settings;
+        let is_due =
+            [log_every, save_checkpoints_steps, self.settings.eval_every()].map(|every| self.is_due(every)).contains(&true);
+        Ok(is_due || self.device.is_done_at_once() || self.state.next_left_out().is_some() || self.begins_a_phase()?)
+    }
+
+    /// Looks at all updates that were begun, or tells what is wrong with one; the device then holds weights that are not to be used.
+    fn settle(&mut self) -> Result<Option<Trouble>> {
+        let reports = self.device.reports()?;
+        let seconds = self.began.elapsed().as_secs_f64() / self.begun.len().max(1) as f64;
+        for (Begun { step, rate, examples, tokens }, report) in std::mem::take(&mut self.begun).into_iter().zip(reports) {
+            if let Some(reason) = self.state.trends.trouble(&report, self.settings.spike_threshold) {
+                return Ok(Some(Trouble { step, reason }));
+            }
+            self.state.trends.add(report.loss, report.grad_norm);
+            self.since_row = Pace { seconds: self.since_row.seconds + seconds, examples: self.since_row.examples + examples };
+            self.progress.step(step, &report, seconds, examples, tokens);
+            if self.is_due_at(step, self.settings.log_every) {
+                let speed = self.since_row.examples as f64 / self.since_row.seconds;
+                self.write_row(&TrainRow::new(step, &report, rate, speed))?;
+                self.since_row = Pace::default();
+            }
         }
         Ok(None)
     }
 
     /// Goes back to the newest checkpoint with the note that the next update is to be left out. What lies between is computed again and
     /// comes out the same, so the result is that of a run that never made the update.
-    fn go_back(&mut self, reason: String) -> Result<()> {
-        let step = self.state.step + 1;
+    fn go_back(&mut self, Trouble { step, reason }: Trouble) -> Result<()> {
         let mut left_out = std::mem::take(&mut self.state.left_out);
         let (state, contents) =
             checkpoint::newest(&self.folder.checkpoints(), |warning| self.progress.say(format!("warning: {warning}")))?

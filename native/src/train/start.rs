@@ -39,13 +39,7 @@ impl Start {
 
     fn fresh(settings: &Settings, data: &[&Path]) -> Result<Self> {
         let (tokenizer, source) = vocabulary(settings, None, data)?;
-        let mut config = Config { vocab_size: tokenizer.vocab_size(), ..Config::default() };
-        overlay(&mut config, &settings.model)?;
-        // The feed-forward block is four times as wide as the model, as in every published BERT, unless it is given.
-        if settings.model.contains_key("hidden_size") && !settings.model.contains_key("intermediate_size") {
-            config.intermediate_size = 4 * config.hidden_size;
-        }
-        config.validate()?;
+        let config = shape(tokenizer.vocab_size(), &settings.model)?;
         model_folder::check_vocabulary(&tokenizer, &config, Path::new(&source))?;
         let weights = initialize(&config, settings.seed);
         Ok(Self { contents: with_zero_moments(config, weights), tokenizer, remarks: vec!["starting from new weights".into()] })
@@ -116,6 +110,21 @@ fn vocabulary(settings: &Settings, init: Option<&Path>, data: &[&Path]) -> Resul
         );
     }
     Ok((first, source))
+}
+
+/// The shape of a new model: BERT-base but for what a `[model]` table says.
+///
+/// # Errors
+/// Settings that there are not, or that make no BERT.
+pub fn shape(vocab_size: usize, model: &Table) -> Result<Config> {
+    let mut config = Config { vocab_size, ..Config::default() };
+    overlay(&mut config, model)?;
+    // The feed-forward block is four times as wide as the model, as in every published BERT, unless it is given.
+    if model.contains_key("hidden_size") && !model.contains_key("intermediate_size") {
+        config.intermediate_size = 4 * config.hidden_size;
+    }
+    config.validate()?;
+    Ok(config)
 }
 
 /// Puts the values of a `[model]` table over a configuration.

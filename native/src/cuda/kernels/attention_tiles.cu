@@ -58,6 +58,18 @@ __device__ __forceinline__ void load_tile(bf16 *tile, const bf16 *first, u64 str
     }
 }
 
+// The keys, values and padding of a tile that begins with key number `first`, when all warps are done with the tile before.
+__device__ __forceinline__ void load_keys(bf16 *keys, bf16 *values, float *padding, const bf16 *qkv, const u8 *mask, int length, int first) {
+    __syncthreads();
+    load_tile(keys, part_of(qkv, 1, length, first), 3 * HIDDEN, length - first);
+    load_tile(values, part_of(qkv, 2, length, first), 3 * HIDDEN, length - first);
+    if (threadIdx.x < TILE) {
+        int key = first + threadIdx.x;
+        padding[threadIdx.x] = key < length ? padding_of(mask, length, key) : NEVER;
+    }
+    __syncthreads();
+}
+
 // sums[n] = rows . tile rows 8 n to 8 n + 7.
 __device__ __forceinline__ void times_rows(float (&sums)[TILE / 8][4], const Operand (&rows)[STEPS], const bf16 *tile) {
 #pragma unroll
@@ -129,14 +141,7 @@ extern "C" __global__ void attention_tiles_forward(const bf16 *qkv, const u8 *ma
     Operand query[STEPS];
     load_rows(query, part_of(qkv, 0, length, first_query), 3 * HIDDEN, length - first_query);
     for (int first = 0; first < length; first += TILE) {
-        __syncthreads();
-        load_tile(keys, part_of(qkv, 1, length, first), 3 * HIDDEN, length - first);
-        load_tile(values, part_of(qkv, 2, length, first), 3 * HIDDEN, length - first);
-        if (threadIdx.x < TILE) {
-            int key = first + threadIdx.x;
-            padding[threadIdx.x] = key < length ? padding_of(mask, length, key) : NEVER;
-        }
-        __syncthreads();
+        load_keys(keys, values, padding, qkv, mask, length, first);
         float weights[TILE / 8][4];
         times_rows(weights, query, keys);
 #pragma unroll
@@ -216,14 +221,7 @@ extern "C" __global__ void attention_tiles_backward_queries(const bf16 *qkv, con
         if (pair() == 0) alongs[head_row(length, row)] = along[half];
     }
     for (int first = 0; first < length; first += TILE) {
-        __syncthreads();
-        load_tile(keys, part_of(qkv, 1, length, first), 3 * HIDDEN, length - first);
-        load_tile(values, part_of(qkv, 2, length, first), 3 * HIDDEN, length - first);
-        if (threadIdx.x < TILE) {
-            int key = first + threadIdx.x;
-            padding[threadIdx.x] = key < length ? padding_of(mask, length, key) : NEVER;
-        }
-        __syncthreads();
+        load_keys(keys, values, padding, qkv, mask, length, first);
         float weights[TILE / 8][4], inner[TILE / 8][4];
         times_rows(weights, query, keys);
         times_rows(inner, outer, values);

@@ -46,12 +46,14 @@ __device__ __forceinline__ float warp_max(float value) {
     return value;
 }
 
-// What changes from one replay of the graph to the next; lives in device memory. As `Step` in layout.rs.
+// What changes from one replay of the graph to the next; lives in device memory. As `Step` in batch_memory.rs.
 struct Step {
     u32 seed[2];
     u32 step;
     u32 micro_batch;
     float rate;
+    // Number of the place for the update's figures in the ring.
+    u32 report;
 };
 
 // Dropout at one place of the graph, as core/src/bert/dropout.rs has it; a threshold of 0 keeps everything.

@@ -47,7 +47,7 @@ extern "C" __global__ void square_total(const double *partial, int count, double
     if (threadIdx.x == 0) out[0] += sum;
 }
 
-// As `Norm` in layout.rs.
+// As NORM in record.rs.
 struct Norm {
     double norm;
     float scale;
@@ -55,16 +55,20 @@ struct Norm {
     u32 finite;
 };
 
-// limit * min(1 / norm, 1 / limit), as core/src/bert/clip.rs; one thread.
-extern "C" __global__ void clip(const double *squares, double limit, Norm *out) {
+// limit * min(1 / norm, 1 / limit), as core/src/bert/clip.rs; one thread. Keeps the update's four figures and its norm where the host
+// reads them when it likes.
+extern "C" __global__ void clip(const double *squares, double limit, Norm *out, const double *figures, const Step *step, double *reports) {
     double norm = sqrt(*squares), inverse = 1.0 / norm;
     // fmin would take the limit of a norm that is no number; such an update is left out anyway.
     out->scale = float(limit * fmin(inverse, 1.0 / limit));
     out->norm = norm;
     out->finite = norm <= 1.7976931348623157e308;
+    double *report = reports + u64(step->report) * 5;
+    for (int i = 0; i < 4; ++i) report[i] = figures[i];
+    report[4] = norm;
 }
 
-// As `Adam` in layout.rs.
+// As `Argument::Adam` in arguments.rs.
 struct Adam {
     float keep_1, add_1, keep_2, add_2, epsilon, decay;
 };

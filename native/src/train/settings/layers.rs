@@ -15,7 +15,7 @@ use super::{Preset, Settings};
 const ENVIRONMENT: &str = "CLINICALBERT_TRAIN_";
 
 /// Keys that a resumed run may change: they decide where things lie and what is reported, not what is computed.
-const FREE: [&str; 11] = [
+const FREE: [&str; 12] = [
     "vocab",
     "data",
     "eval_data",
@@ -26,6 +26,7 @@ const FREE: [&str; 11] = [
     "log_every",
     "max_rollbacks",
     "device",
+    "precision",
     "init",
 ];
 

@@ -8,6 +8,7 @@ mod source;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 use clinicalbert_core::bert::{Freeze, Schedule};
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -60,6 +61,9 @@ pub struct Settings {
     pub seed: u64,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
+    /// What a GPU computes in; the CPU always does in f32.
+    #[serde(default)]
+    pub precision: Precision,
     /// Updates between checkpoints.
     pub save_checkpoints_steps: u64,
     /// Newest checkpoints that are kept, beside the best; 0 keeps all.
@@ -83,6 +87,17 @@ pub struct Settings {
     pub phases: Vec<Phase>,
 }
 
+/// What a GPU computes matrix products in and stores activations in. Weights, moments, sums and losses are f32 in both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// For speed
+    #[default]
+    Bf16,
+    /// For checking: TF32 is off
+    F32,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -101,6 +116,7 @@ impl Default for Settings {
             max_predictions_per_seq: None,
             seed: 12_345,
             device: "auto".into(),
+            precision: Precision::default(),
             save_checkpoints_steps: 1000,
             keep_checkpoints: 5,
             log_every: 10,

@@ -1,7 +1,8 @@
-// Runs the kernels on the CPU, for the tests: the threads of a block are coroutines that meet at barriers and shuffles. What
+// Runs the kernels on the CPU, for the tests; driver.cpp includes it before their sources. The threads of a block are coroutines that meet at barriers and shuffles. What
 // is not emulated are races: a thread runs until it waits.
 
 #include <cmath>
+#include <csetjmp>
 #include <cstdint>
 #include <cstring>
 #include <ucontext.h>
@@ -21,7 +22,9 @@ static Index threadIdx, blockIdx, blockDim, gridDim;
 enum Waiting { FOR_NOTHING, FOR_WARP, FOR_BLOCK, FINISHED };
 
 struct Thread {
-    ucontext_t context;
+    // Where it goes on; jumps, because swapcontext asks the kernel each time. It begins once, and takes the next block when one is finished.
+    jmp_buf place;
+    bool has_begun = false;
     std::vector<char> stack;
     Waiting waiting;
     uint64_t exchanged;
@@ -29,14 +32,14 @@ struct Thread {
 };
 
 static std::vector<Thread> threads(1024);
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static unsigned current;
 static void (*kernel_call)(void **);
 static void **kernel_arguments;
 
 static void wait(Waiting waiting) {
     threads[current].waiting = waiting;
-    swapcontext(&threads[current].context, &scheduler);
+    if (!_setjmp(threads[current].place)) _longjmp(scheduler, 1);
 }
 
 static void __syncthreads() { wait(FOR_BLOCK); }
@@ -90,27 +93,34 @@ static float __fdiv_rn(float a, float b) { return a / b; }
 static float __fsqrt_rn(float a) { return sqrtf(a); }
 
 static void thread_body() {
-    kernel_call(kernel_arguments);
-    threads[current].waiting = FINISHED;
-    setcontext(&scheduler);
+    for (;;) {
+        kernel_call(kernel_arguments);
+        wait(FINISHED);
+    }
+}
+
+// Runs the current thread until it waits.
+static __attribute__((noinline)) void go_on() {
+    Thread &thread = threads[current];
+    if (_setjmp(scheduler)) return;
+    if (thread.has_begun) _longjmp(thread.place, 1);
+    thread.has_begun = true;
+    thread.stack.resize(1 << 16);
+    ucontext_t context;
+    getcontext(&context);
+    context.uc_stack.ss_sp = thread.stack.data();
+    context.uc_stack.ss_size = thread.stack.size();
+    makecontext(&context, thread_body, 0);
+    setcontext(&context);
 }
 
 static void run_block(unsigned count) {
-    for (unsigned i = 0; i < count; ++i) {
-        Thread &thread = threads[i];
-        thread.stack.resize(1 << 16);
-        getcontext(&thread.context);
-        thread.context.uc_stack.ss_sp = thread.stack.data();
-        thread.context.uc_stack.ss_size = thread.stack.size();
-        thread.context.uc_link = &scheduler;
-        makecontext(&thread.context, thread_body, 0);
-        thread.waiting = FOR_NOTHING;
-    }
+    for (unsigned i = 0; i < count; ++i) threads[i].waiting = FOR_NOTHING;
     for (unsigned finished = 0; finished < count;) {
         for (current = 0; current < count; ++current) {
             if (threads[current].waiting != FOR_NOTHING) continue;
             threadIdx = {current, 0, 0};
-            swapcontext(&scheduler, &threads[current].context);
+            go_on();
         }
         // Whoever waits goes on when everybody has come.
         auto release = [&](unsigned from, unsigned to, Waiting waiting) {
@@ -134,13 +144,25 @@ template <class... A, void (*kernel)(A...)> struct Call<kernel> {
         kernel(*reinterpret_cast<A *>(arguments[I])...);
     }
     static void call(void **arguments) { with(arguments, std::index_sequence_for<A...>()); }
+    static int parameters(unsigned *sizes) {
+        unsigned all[] = {sizeof(A)...};
+        memcpy(sizes, all, sizeof all);
+        return sizeof...(A);
+    }
 };
 
 struct Known {
     const char *name;
     void (*call)(void **);
+    int (*parameters)(unsigned *);
 };
 static const Known *find(const char *name);
+
+// Number of a kernel's parameters and their sizes; -1 if there is no such kernel.
+extern "C" int parameters(const char *name, unsigned *sizes) {
+    const Known *known = find(name);
+    return known ? known->parameters(sizes) : -1;
+}
 
 // 0 if there is no such kernel.
 extern "C" int launch(const char *name, const unsigned *grid, unsigned count, void **arguments) {
