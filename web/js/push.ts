@@ -1,6 +1,6 @@
 /** The shards of a model on their way into the engine. */
 import type { Loading } from './plain.js';
-import { chunks, open, type FileBody, type ModelSource } from './source.js';
+import { chunks, open, whole, type FileBody, type ModelSource } from './source.js';
 
 /** What loading needs of `manifest.json`. */
 export interface Manifest {
@@ -17,33 +17,37 @@ export interface Push {
   onProgress: ((progress: { readonly loaded: number; readonly total: number }) => void) | undefined;
 }
 
-/** Pushes all shards; while one arrives the next is asked for, and the one before is hashed, of which a copy is kept until then. */
+/** Shards that arrive while one is laid down. More of them make no load faster, and each takes up to 16 MiB. */
+const AHEAD = 2;
+
+/** Pushes all shards. */
 export async function push(loading: Loading, { shards, bytes: total }: Manifest, { source, subtle, signal, onProgress }: Push): Promise<void> {
   const ask = (number: number): Promise<FileBody> | undefined => {
     const shard = shards[number];
-    const body = shard && open(source, shard.name, signal);
+    const body = shard && open(source, shard.name, signal).then((body) => whole(body, shard.name, signal));
     // If an earlier shard fails, nobody waits for this one.
     body?.catch(() => {});
     return body;
   };
-  let next = ask(0);
+  // A digest begins by copying its input, so one buffer serves all shards.
+  const buffer = new Uint8Array(subtle ? Math.max(0, ...shards.map(({ bytes }) => bytes)) : 0);
+  const asked = shards.slice(0, AHEAD).map((_, number) => ask(number));
   let hashed: Promise<void> = Promise.resolve();
   for (const [number, { name, bytes }] of shards.entries()) {
-    const body = await next;
-    next = ask(number + 1);
+    const body = await asked.shift();
+    asked.push(ask(number + AHEAD));
     if (body === undefined) continue;
-    const copy = subtle && new Uint8Array(bytes);
     let at = 0;
     for await (const chunk of chunks(body, name, signal)) {
       loading.push(number, chunk);
       // It is no longer than its manifest says: `push` would have failed.
-      copy?.set(chunk, at);
+      if (subtle) buffer.set(chunk, at);
       at += chunk.length;
       onProgress?.({ loaded: loading.loadedBytes, total });
     }
     await hashed;
     // Of one that broke off `push` or `finish` tells.
-    if (subtle && copy && at === bytes) hashed = hash(loading, number, copy, subtle);
+    if (subtle && at === bytes) hashed = hash(loading, number, buffer.subarray(0, bytes), subtle);
     // Whoever fails first, the other is not left without anybody who waits.
     hashed.catch(() => {});
   }
