@@ -6,14 +6,19 @@
 #       on the machine that builds: puts the programs into FOLDER
 #   FOLDER/first_run.sh accept [--out DIR] [--python PYTHON --peers DIR] [--budget SECONDS] [STEP...]
 #       on the machine with the GPU: all steps, or those that are named (doctor parity sanitizer start bench peers curve), then a table and
-#       train-GPU.md and .json. PYTHON has torch, DIR has pretrain_step.py; without them there is nothing to compare with.
+#       train-GPU.md and .json. PYTHON has torch, DIR has pretrain_step.py; without them there is nothing to compare with. Status 1: a step failed.
 #   FOLDER/first_run.sh run RUN [--seconds N] [--steps N] [--vocab FILE] [--notes FILE:COLUMN]...
 #       BERT-base on invented notes and those in a FILE's COLUMN, 150,000 updates: begins the run in the folder RUN, or goes on with it, and stops after N seconds.
 #       Called until it says that the run is done; what it was stopped for is the resumption in its middle.
+#
+# Where there is no GPU, an emulated one shows whether the steps work: tests/gpu/emulator/build.sh /tmp/gpu, then with LD_LIBRARY_PATH=/tmp/gpu
+# NATIVE=target/debug/native NATIVE_TESTS=target/debug/deps/native-… SMALL='--hidden-size 32 --num-hidden-layers 1 --num-attention-heads 2'
+# CASES='2x16 1x32' UPDATES=3 BATCH=1 NOTES=40
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 native=${NATIVE:-$here/native}
+tests=${NATIVE_TESTS:-$here/native-tests}
 device=${DEVICE:-cuda}
 
 pack() {
@@ -49,7 +54,7 @@ try() {
 prepare() {
     [ -f "$work/ready" ] && return
     echo '{"model_type": "bert", "vocab_size": 28996}' > "$work/base.json"
-    "$native" sample --out "$work/notes.csv" --notes 3000 --seed 1 --quiet &&
+    "$native" sample --out "$work/notes.csv" --notes "$notes" --seed 1 --quiet &&
         "$native" vocab --notes "$work/notes.csv" --out "$work/vocab.txt" --quiet &&
         "$native" prepare --notes "$work/notes.csv" --vocab "$work/vocab.txt" --out "$work/data" --holdout 0.02 --quiet &&
         touch "$work/ready"
@@ -59,8 +64,8 @@ doctor() { try "native doctor" doctor.txt "$native" doctor && row "native doctor
 
 parity() {
     local began=$SECONDS
-    CLINICALBERT_TEST_GPU=1 try "kernels and updates against the CPU" parity.txt "$here/native-tests" cuda::parity --test-threads 1 --nocapture &&
-        row "kernels and updates against the CPU" "ok, $((SECONDS - began)) s, $(grep -c '^test .* ok$' "$out/parity.txt") tests"
+    CLINICALBERT_TEST_GPU=1 try "kernels and updates against the CPU" parity.txt "$tests" cuda::parity --test-threads 1 --nocapture &&
+        row "kernels and updates against the CPU" "ok, $((SECONDS - began)) s, $(sed -n 's/^test result: ok. \([0-9]*\) passed.*/\1/p' "$out/parity.txt") tests"
 }
 
 sanitizer() {
@@ -69,7 +74,7 @@ sanitizer() {
     [ -n "$sanitizer" ] || { row "compute-sanitizer" "not here"; return; }
     for tool in memcheck racecheck; do
         CLINICALBERT_TEST_GPU=1 try "compute-sanitizer $tool" "$tool.txt" timeout 150 "$sanitizer" --tool "$tool" --error-exitcode 9 \
-            "$here/native-tests" cuda::parity::bf16_stays_near_the_cpu --exact --nocapture && row "compute-sanitizer $tool" clean
+            "$tests" cuda::parity::bf16_stays_near_the_cpu --exact --nocapture && row "compute-sanitizer $tool" clean
     done
 }
 
@@ -78,17 +83,20 @@ start() {
     local caches
     caches=$(mktemp -d "$work/caches.XXXX")
     for state in cold cached; do
-        XDG_CACHE_HOME=$caches try "start, $state" "start-$state.json" "$native" bench train --json --quiet --steps 1 --warmup 0 --device "$device" &&
-            row "start of the process to the first update, $state" "$(number first_step_seconds "$out/start-$state.json") s"
+        XDG_CACHE_HOME=$caches try "start, $state" "start-$state.json" "$native" bench train --json --quiet --cases "${cases%% *}" --steps 1 --warmup 0 \
+            --device "$device" $small &&
+            row "start of the process to the first update, $state" "$(printf '%.2f s' "$(number first_step_seconds "$out/start-$state.json")")"
     done
 }
 
 bench() {
     local case name
     for case in $cases; do
-        name="base-b${case%x*}-s${case#*x}"
-        try "$name" "bench-$name.json" "$native" bench train --json --quiet --cases "$case" --device "$device" || continue
-        row "$name" "$(number step_ms_median "$out/bench-$name.json") ms, $(number tflops "$out/bench-$name.json") TFLOP/s, $(number ceiling_share "$out/bench-$name.json") of the large product"
+        name="$model-b${case%x*}-s${case#*x}"
+        try "$name" "bench-$name.json" "$native" bench train --json --quiet --cases "$case" --device "$device" $small \
+            ${UPDATES:+--steps "$UPDATES" --warmup 2} || continue
+        row "$name" "$(printf '%.3f ms, %.1f TFLOP/s, %.3f of the large product' "$(number step_ms_median "$out/bench-$name.json")" \
+            "$(number tflops "$out/bench-$name.json")" "$(number ceiling_share "$out/bench-$name.json")")"
     done
 }
 
@@ -98,7 +106,7 @@ peers() {
     local case name each
     each=$((budget / $(wc -w <<< "$cases")))
     for case in $cases; do
-        name="base-b${case%x*}-s${case#*x}"
+        name="$model-b${case%x*}-s${case#*x}"
         try "PyTorch, $name" "peer-$name.txt" "$python" -c "
 import dataclasses, sys
 sys.path.insert(0, '$peers')
@@ -117,21 +125,42 @@ best() {
         grep -v nomask | sort -k 2 -n | head -n 1
 }
 
-# 500 updates in bf16 and in f32 from the same weights and batches: how far the losses are apart, means of 50 updates.
+# Updates in bf16 and in f32 from the same weights and batches: how far the losses are apart, means of 50 updates. Then PyTorch's own training
+# of a small model in f32, update by update.
 curve() {
-    prepare > "$out/prepare.txt" 2>&1 || { row "500 updates" "FAILED, see prepare.txt"; return; }
+    if prepare > "$out/prepare.txt" 2>&1; then
+        losses && row "losses of $updates updates, bf16 and f32" "$(cat "$out/curve.txt")"
+    else
+        row "losses of $updates updates, bf16 and f32" "FAILED, see prepare.txt"
+    fi
+    reference
+}
+
+losses() {
     local precision
     for precision in f32 bf16; do
         rm -rf "$work/curve-$precision"
-        try "500 updates in $precision" "curve-$precision.txt" "$native" train --data "$work/data" --config-file "$work/base.json" --steps 500 \
-            --num-warmup-steps 50 --log-every 1 --save-checkpoints-steps 500 --device "$device" --precision "$precision" --out "$work/curve-$precision" $small || return
+        try "$updates updates in $precision" "curve-$precision.txt" "$native" train --data "$work/data" --config-file "$work/base.json" $small \
+            --train-batch-size "$batch" --steps "$updates" --num-warmup-steps $((updates / 10)) --log-every 1 --save-checkpoints-steps "$updates" \
+            --device "$device" --precision "$precision" --out "$work/curve-$precision" || return
         sed -n 's/.*"step": *\([0-9]*\).*"loss": *\([0-9.]*\).*/\1 \2/p' <(grep -v '"split"' "$work/curve-$precision/metrics.jsonl") > "$out/losses-$precision.txt"
     done
-    paste "$out/losses-f32.txt" "$out/losses-bf16.txt" | awk '
+    paste "$out/losses-f32.txt" "$out/losses-bf16.txt" | awk -v updates="$updates" '
         $1 != $3 { wrong = 1 }
-        { f += $2; b += $4; if (NR % 50 == 0) { d = b / f - 1; if (d < 0) d = -d; if (d > most) most = d; f = b = 0 } }
-        END { if (wrong || NR < 500) print "FAILED: " NR " updates"; else printf "%.3f %% apart at most\n", 100 * most }' > "$out/curve.txt"
-    row "losses of 500 updates, bf16 and f32" "$(cat "$out/curve.txt")"
+        { f += $2; b += $4; if (NR % 50 == 0 || NR == updates) { d = b / f - 1; if (d < 0) d = -d; if (d > most) most = d; f = b = 0 } }
+        END { if (wrong || NR < updates) print "FAILED: " NR " updates"; else printf "%.3f %% apart at most\n", 100 * most }' > "$out/curve.txt"
+}
+
+reference() {
+    [ -n "$python" ] && [ -f "$peers/pretrain_step.py" ] || { row "PyTorch's losses" "not tried: --python and --peers"; return; }
+    try "PyTorch's training in f32" reference.txt "$python" -c "
+import pathlib, sys
+sys.path.insert(0, '$peers')
+import pretrain_step
+pretrain_step.dump_reference(pathlib.Path('$out/reference'), 'none', steps=$updates)" || return
+    CLINICALBERT_TEST_GPU=1 CLINICALBERT_TEST_REFERENCE="$out/reference" try "PyTorch's losses" reference.txt \
+        "$tests" cuda::yardstick --test-threads 1 --nocapture &&
+        row "losses of $updates updates, ours and PyTorch's" "$(sed -n 's/.*losses: //p' "$out/reference.txt" | paste -sd ';')"
 }
 
 # train-GPU.md and .json from what is in the folder.
@@ -143,7 +172,7 @@ write() {
     {
         printf '{"gpu": "%s", "driver": "%s", "date": "%s", "command": "%s", "cases": [' "$gpu" "$driver" "$(date -u +%F)" "$command"
         for file in "$out"/bench-*.json; do
-            [ -f "$file" ] || continue
+            [ -f "$file" ] && [ -n "$(number step_ms_median "$file")" ] || continue
             line=$(basename "$file" .json)
             read -r variant ms <<< "$(best "${line#bench-}")"
             printf '%s\n  {"case": "%s", "step_ms_median": %s, "step_ms_p95": %s, "best_peer_ms": %s, "best_peer": %s, "ceiling_share": %s, "peak_memory_bytes": %s}' \
@@ -180,8 +209,11 @@ accept() {
     work=$(mktemp -d)
     cases=${CASES:-32x128 256x128 32x512}
     variants=${VARIANTS:-graph,graph-compile,max-autotune,graph-max}
-    # Flags of a smaller model, to try this script where there is no GPU.
+    # To try this script where there is no GPU: flags of a smaller model's shape, fewer updates, examples and notes.
     small=${SMALL:-}
+    model=base
+    [ -z "$small" ] || model=small
+    updates=${UPDATES:-500} batch=${BATCH:-32} notes=${NOTES:-3000}
     mkdir -p "$out"
     touch "$out/table.txt"
     [ ${#steps[@]} -gt 0 ] || steps=(doctor parity sanitizer start bench curve peers)
@@ -193,6 +225,8 @@ accept() {
     done
     rm -rf "$work"
     write
+    # What failed is the last thing that is said, and the status.
+    ! grep FAILED "$out/table.txt"
 }
 
 run() {
@@ -212,7 +246,7 @@ run() {
     if [ ! -f run/run.toml ]; then
         set -e
         echo '{"model_type": "bert", "vocab_size": 28996}' > base.json
-        [ -f notes.csv ] || "$native" sample --out notes.csv --notes 20000 --seed 1 --quiet
+        [ -f notes.csv ] || "$native" sample --out notes.csv --notes "${NOTES:-20000}" --seed 1 --quiet
         [ -n "$vocab" ] || { vocab=vocab.txt; [ -f vocab.txt ] || "$native" vocab --notes notes.csv --out vocab.txt --quiet; }
         "$native" prepare --notes notes.csv --vocab "$vocab" --out invented --holdout 0.01 --quiet
         for note in "${notes[@]}"; do
@@ -226,7 +260,8 @@ run() {
     if [ -f run/run.toml ]; then
         command+=(--resume)
     else
-        command+=("${data[@]}" --config-file base.json --steps "$steps" --save-checkpoints-steps 10000 --log-every 100 ${SMALL:-})
+        command+=("${data[@]}" --config-file base.json --steps "$steps" --save-checkpoints-steps 10000 --log-every 100 \
+            ${SMALL:-} ${BATCH:+--train-batch-size "$BATCH"})
     fi
     # An interrupt saves a checkpoint and stops.
     timeout --signal INT --kill-after 60 "$((seconds - SECONDS + began))" "${command[@]}" 2>&1 | tee -a log.txt
@@ -240,7 +275,7 @@ run() {
 }
 
 usage() {
-    sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,20s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 2
 }
 

@@ -37,6 +37,8 @@ mod token_rows;
 mod trainer;
 mod update;
 mod upload;
+#[cfg(test)]
+mod yardstick;
 
 pub use ceiling::ceiling;
 pub use gpu::{Gpu, gpus};
