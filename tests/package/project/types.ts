@@ -48,6 +48,19 @@ export async function fillMask(session: Session): Promise<void> {
   console.log(one[0]?.token_str, many, byMask, info.device, wrong);
 }
 
+export async function classes(session: Session): Promise<void> {
+  const tagger = await pipeline('token-classification', session);
+  const [token] = await tagger('a');
+  const [entity] = await tagger('a', { aggregation_strategy: 'simple' });
+  const names: (string | undefined)[] = [token?.entity, entity?.entity_group];
+  // @ts-expect-error: tokens that were put together have no class of their own
+  console.log(entity?.entity);
+  const classifier = await pipeline('text-classification', session);
+  const [best] = await classifier('a', { text_pair: 'b' });
+  const score: number | undefined = best?.score;
+  console.log(names, score);
+}
+
 export async function rest(folder: FileSystemDirectoryHandle, files: FileList): Promise<void> {
   const session = await load(folder, { worker: false, verify: true });
   const cosine: number | undefined = (await session.info()).verified?.cosine;

@@ -2,7 +2,8 @@
 //! transformers.
 
 mod entities;
-#[cfg(all(test, feature = "candle"))]
+#[cfg(test)]
+#[cfg(feature = "candle")]
 mod tests;
 mod tokens;
 
