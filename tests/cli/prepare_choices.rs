@@ -74,6 +74,17 @@ fn examples_without_masks_are_refused_where_nothing_says_how_to_draw_them() {
 }
 
 #[test]
+fn notes_that_are_set_apart_need_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    invented_notes(folder.path(), 6);
+    let told = refused(
+        folder.path(),
+        &["prepare", "--notes", "notes.csv.gz", "--vocab", "vocab.txt", "--output-file", "x.tfrecord", "--holdout", "0.5"],
+    );
+    assert!(told.contains("--holdout") && told.contains("--out DIR"), "{told}");
+}
+
+#[test]
 fn boundaries_from_a_file_give_what_the_same_boundaries_by_rules_give() {
     let folder = tempfile::tempdir().unwrap();
     invented_notes(folder.path(), 12);

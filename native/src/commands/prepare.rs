@@ -180,6 +180,10 @@ fn settings(arguments: &Arguments, common: &Common) -> Result<Settings> {
         (None, []) => bail!("no place for the result is given: name a folder with --out DIR"),
         (None, files) => (Output::Files(files.to_vec()), files.len()),
     };
+    ensure!(
+        arguments.holdout == 0.0 || matches!(out, Output::Folder(_)),
+        "--output-file has no place for the notes that --holdout sets apart: name a folder with --out DIR"
+    );
     Ok(Settings {
         input,
         vocab,

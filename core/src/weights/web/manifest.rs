@@ -327,7 +327,7 @@ mod tests {
         for (path, value) in [
             ("/shards/0/bytes", 1),
             ("/shards/0/bytes", 0),
-            ("/shards/0/bytes", 1 << 40),
+            ("/shards/0/bytes", 1 << 30),
             ("/bytes", 5),
             ("/config/num_hidden_layers", 1 << 20),
         ] {
