@@ -1,6 +1,6 @@
 /** The shards of a model on their way into the engine. */
 import type { Loading } from './plain.js';
-import { chunks, open, whole, type FileBody, type ModelSource } from './source.js';
+import { chunks, open, throwIfAborted, whole, type FileBody, type ModelSource } from './source.js';
 
 /** What loading needs of `manifest.json`. */
 export interface Manifest {
@@ -39,11 +39,18 @@ export async function push(loading: Loading, { shards, bytes: total }: Manifest,
     if (body === undefined) continue;
     let at = 0;
     for await (const chunk of chunks(body, name, signal)) {
-      loading.push(number, chunk);
+      try {
+        loading.push(number, chunk);
+      } catch (error) {
+        // If the shard before was damaged, that is what is wrong.
+        await hashed;
+        throw error;
+      }
       // It is no longer than its manifest says: `push` would have failed.
       if (subtle) buffer.set(chunk, at);
       at += chunk.length;
       onProgress?.({ loaded: loading.loadedBytes, total });
+      throwIfAborted(signal);
     }
     await hashed;
     // Of one that broke off `push` or `finish` tells.
