@@ -2,9 +2,18 @@
 import { chromium } from 'playwright-core';
 
 export function launch() {
+  return chromium.launch(options());
+}
+
+/** The same with a profile on disk, as users have one; what a test's page keeps is in memory otherwise, where Chromium enforces no quota. */
+export function launchOnDisk(folder) {
+  return chromium.launchPersistentContext(folder, options());
+}
+
+function options() {
   const executablePath = process.env.CHROMIUM;
   if (!executablePath) throw new Error('CHROMIUM must name the browser; `cargo xtask test web` sets it');
-  return chromium.launch({
+  return {
     executablePath,
     args: [
       // Tests run as root in containers, where Chromium's sandbox cannot start.
@@ -17,7 +26,7 @@ export function launch() {
       '--disable-sync',
       '--no-first-run',
     ],
-  });
+  };
 }
 
 /** Opens the page and waits until it is ready. */

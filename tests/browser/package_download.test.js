@@ -1,9 +1,10 @@
 /** Downloading, keeping and sharing models in a real browser, through its own storage and locks. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { launch } from './browser.js';
+import { launch, launchOnDisk } from './browser.js';
 import { serveModel } from './model_server.js';
 
 // Of several megabytes, so that it is stored in several pieces.
@@ -27,8 +28,8 @@ afterEach(async () => {
   await server.close();
 });
 
-async function open() {
-  const opened = await context.newPage();
+async function open(within = context) {
+  const opened = await within.newPage();
   await opened.goto(server.address);
   await opened.locator('html[data-ready=true]').waitFor();
   return opened;
@@ -118,11 +119,22 @@ test('a damaged file is fetched once more, then refused, and nothing of it is ke
 });
 
 test('without room the model is used and not kept', async () => {
-  const devtools = await context.newCDPSession(page);
-  await devtools.send('Storage.overrideQuotaForOrigin', { origin: server.address.slice(0, -1), quotaSize: 2_000_000 });
-  const { head, warnings } = await loadIn(page);
-  assert.ok(head);
-  assert.ok(warnings.includes('not-stored'), warnings.join());
+  const folder = await mkdtemp(join(tmpdir(), 'clinicalbert-profile-'));
+  const profile = await launchOnDisk(folder);
+  try {
+    const opened = await open(profile);
+    const devtools = await profile.newCDPSession(opened);
+    await devtools.send('Storage.overrideQuotaForOrigin', { origin: server.address.slice(0, -1), quotaSize: 2_000_000 });
+    for (const worker of [true, false]) {
+      const { head, storage, warnings } = await loadIn(opened, { worker });
+      assert.ok(head);
+      assert.equal(storage, 'opfs');
+      assert.ok(warnings.includes('not-stored'), `worker ${worker}: ${warnings.join()}`);
+    }
+  } finally {
+    await profile.close();
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 test('where nothing can be kept a model is fetched every time', async () => {

@@ -2,7 +2,7 @@
 import { failure } from './errors.js';
 
 /** What a file may come as. */
-export type FileBody = Response | Blob | BufferSource | ReadableStream<Uint8Array>;
+export type FileBody = Response | Blob | BufferSource | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /**
  * Where the folder that `native convert --to web` wrote is: its address, or a function that brings its files by their names (from a
@@ -27,32 +27,31 @@ export async function open(source: ModelSource, file: string, signal: AbortSigna
   }
 }
 
-/** A response as soon as all of it is there, which a browser is quicker with than with its pieces; anything else as it is. */
-export async function whole(body: FileBody, file: string, signal: AbortSignal | undefined): Promise<FileBody> {
-  if (!(body instanceof Response)) return body;
-  try {
-    return await body.arrayBuffer();
-  } catch (error) {
-    throw brokenOff(error, file, signal);
-  }
-}
-
 /** The bytes of an opened file as they arrive. */
 export async function* chunks(body: FileBody, file: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
   if (body instanceof ArrayBuffer) return yield new Uint8Array(body);
   if (ArrayBuffer.isView(body)) return yield new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
   const stream = body instanceof Response ? body.body : body instanceof Blob ? body.stream() : body;
   if (stream === null) return;
+  try {
+    for await (const chunk of 'getReader' in stream ? readerOf(stream) : stream) {
+      throwIfAborted(signal);
+      yield chunk;
+    }
+  } catch (error) {
+    throw brokenOff(error, file, signal);
+  }
+}
+
+/** Not all browsers can iterate over a stream. */
+async function* readerOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
   const reader = stream.getReader();
   try {
     for (;;) {
       const { done, value } = await reader.read();
-      throwIfAborted(signal);
       if (done) return;
       yield value;
     }
-  } catch (error) {
-    throw brokenOff(error, file, signal);
   } finally {
     await reader.cancel().catch(() => {});
   }

@@ -7,7 +7,7 @@ import type { Piece } from '../tokenizer.js';
 export type Device = 'wasm' | 'webgpu';
 
 /** Brings a file of a model, whole or as it arrives. */
-export type OpenFile = (file: string) => Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>>;
+export type OpenFile = (file: string) => Promise<Uint8Array<ArrayBuffer> | AsyncIterable<Uint8Array>>;
 
 /** Keeps what was measured about devices, for the next visit. */
 export interface Memory {

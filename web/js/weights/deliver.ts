@@ -1,13 +1,9 @@
 /** Brings a file of a model: from the store as far as it is there, the rest from its source, storing what comes. */
 import type { HttpOptions } from './http.js';
-import { joined } from './http.js';
 import type { NamedFile } from './manifest.js';
 import type { Progress } from './progress.js';
 import type { Source } from './source.js';
 import type { Store } from './store.js';
-
-/** Bytes of a stored piece. A cut loses less than this, even if the tab is closed. */
-export const PIECE = 1 << 20;
 
 export interface Delivery {
   source: Source;
@@ -16,92 +12,72 @@ export interface Delivery {
   options: HttpOptions;
 }
 
-/** Hands the bytes of `file` to `take`, in order. They are not checked: whoever takes them compares checksums. */
-export async function deliver(delivery: Delivery, file: NamedFile, take: (bytes: Uint8Array) => void | Promise<void>): Promise<void> {
+/**
+ * The bytes of `file`, in order; a piece is there until the next one is asked for. They are not checked: whoever takes them compares
+ * checksums.
+ */
+export async function* deliver(delivery: Delivery, file: NamedFile): AsyncGenerator<Uint8Array> {
   const { source, store, progress, options } = delivery;
   progress.initiate(file.name);
-  const pass = async (bytes: Uint8Array): Promise<void> => {
+  const isKept = source.address !== undefined && store.kind !== 'none';
+  if (source.address !== undefined && !isKept) progress.download(file.name);
+  const pieces = isKept ? throughStore(delivery, file) : source.read(file.name, 0, file.bytes, options);
+  for await (const piece of pieces) {
     options.signal?.throwIfAborted();
-    await take(bytes);
-    progress.add(file.name, bytes.length);
-  };
-  if (source.address === undefined || store.kind === 'none') {
-    if (source.address !== undefined) progress.download(file.name);
-    for await (const bytes of source.read(file.name, 0, file.bytes, options)) await pass(bytes);
-  } else {
-    // One tab downloads; another that wants the same file waits, and then finds it in the store.
-    await locked(`clinicalbert ${file.sha256}`, options.signal, () => throughStore(delivery, file, pass));
+    progress.add(file.name, piece.length);
+    yield piece;
   }
   progress.done(file.name);
 }
 
-async function throughStore(delivery: Delivery, file: NamedFile, pass: (bytes: Uint8Array) => Promise<void>): Promise<void> {
-  const { source, store, progress, options } = delivery;
-  let at = 0;
-  while (at < file.bytes) {
-    const piece = await store.get(key(file, at / PIECE));
-    if (piece?.length !== Math.min(PIECE, file.bytes - at)) break;
-    await pass(piece);
-    at += piece.length;
-  }
-  if (at === file.bytes) return;
-  progress.download(file.name);
-  const keeper = new Keeper(delivery, file, at / PIECE);
-  for await (const bytes of source.read(file.name, at, file.bytes, options)) {
-    await keeper.keep(bytes);
-    await pass(bytes);
-  }
-}
-
-/** Stores a file piece by piece as its bytes arrive. */
-class Keeper {
-  #parts: Uint8Array[] = [];
-  #held = 0;
-  #isFull = false;
-
-  constructor(
-    readonly delivery: Delivery,
-    readonly file: NamedFile,
-    private number: number,
-  ) {}
-
-  async keep(bytes: Uint8Array): Promise<void> {
-    let rest = bytes;
-    while (rest.length > 0 && !this.#isFull) {
-      const wanted = Math.min(PIECE, this.file.bytes - this.number * PIECE) - this.#held;
-      const part = rest.subarray(0, wanted);
-      rest = rest.subarray(wanted);
-      this.#parts.push(part);
-      this.#held += part.length;
-      if (part.length === wanted) await this.#store();
-    }
-  }
-
-  async #store(): Promise<void> {
-    const piece = joined(this.#parts, this.#held);
-    [this.#parts, this.#held] = [[], 0];
+async function* throughStore({ source, store, progress, options }: Delivery, file: NamedFile): AsyncGenerator<Uint8Array> {
+  let isFull = false;
+  const keep = async (work: () => Promise<void>): Promise<void> => {
+    if (isFull) return;
     try {
-      await this.delivery.store.put(key(this.file, this.number), piece);
-      this.number += 1;
+      await work();
     } catch (error) {
-      this.#isFull = true;
+      isFull = true;
       const reason = error instanceof Error && error.name === 'QuotaExceededError' ? 'there is no room left' : 'the store refused';
-      this.delivery.progress.warn('not-stored', `${this.file.name} is used but not kept for next time: ${reason}`);
+      progress.warn('not-stored', `${file.name} is used but not kept for next time: ${reason}`);
     }
+  };
+  // One tab downloads; another that wants the same file waits, and then finds it in the store.
+  const release = await locked(`clinicalbert ${file.sha256}`, options.signal);
+  try {
+    const stored = await store.open(file.sha256);
+    try {
+      let at = 0;
+      for await (const piece of stored.read()) {
+        at += piece.length;
+        yield piece;
+      }
+      if (at === file.bytes) return;
+      progress.download(file.name);
+      // The browser's own cache would only keep it twice.
+      for await (const piece of source.read(file.name, at, file.bytes, { ...options, isKept: true })) {
+        await keep(() => stored.append(piece));
+        yield piece;
+      }
+    } finally {
+      await keep(() => stored.close());
+    }
+  } finally {
+    release();
   }
 }
 
 /** Forgets what is stored of a file. */
-export async function forget(store: Store, file: NamedFile): Promise<void> {
-  for (let number = 0; number * PIECE < file.bytes; number += 1) await store.remove(key(file, number));
+export function forget(store: Store, file: NamedFile): Promise<void> {
+  return store.remove(file.sha256);
 }
 
-/** Pieces are named by what they should be, so that equal files of different folders are stored once, and old ones never mistaken for new. */
-function key(file: NamedFile, number: number): string {
-  return `${file.sha256}-${number}`;
-}
-
-async function locked(name: string, signal: AbortSignal | undefined, work: () => Promise<void>): Promise<void> {
-  if (globalThis.navigator?.locks === undefined) return work();
-  await navigator.locks.request(name, signal === undefined ? {} : { signal }, work);
+/** Waits for its turn; what it returns ends it. */
+function locked(name: string, signal: AbortSignal | undefined): Promise<() => void> {
+  const locks = globalThis.navigator?.locks as LockManager | undefined;
+  if (locks === undefined) return Promise.resolve(() => undefined);
+  return new Promise((resolve, reject) => {
+    const hold = (): Promise<void> => new Promise((release) => resolve(release));
+    locks.request(name, signal === undefined ? {} : { signal }, hold).catch(reject);
+  });
 }

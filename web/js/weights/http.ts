@@ -10,6 +10,8 @@ export interface HttpOptions {
   signal?: AbortSignal | undefined;
   /** Past the browser's own cache, which may hold a damaged copy. */
   isFresh?: boolean;
+  /** What comes is kept by the caller: the browser's cache need not. */
+  isKept?: boolean;
   /** Milliseconds to wait before attempt number `attempt` (from 1). */
   backoff?: ((attempt: number) => number) | undefined;
 }
@@ -98,11 +100,11 @@ class Connection {
   }
 
   /** The response, and the place in the file at which it starts. */
-  async open(address: URL, from: number, { isFresh }: HttpOptions): Promise<{ response: Response; start: number }> {
+  async open(address: URL, from: number, { isFresh, isKept }: HttpOptions): Promise<{ response: Response; start: number }> {
     const response = await this.#hearing(
       fetch(address, {
         signal: this.#controller.signal,
-        cache: isFresh ? 'reload' : 'no-cache',
+        cache: isFresh ? 'reload' : isKept ? 'no-store' : 'no-cache',
         credentials: 'same-origin',
         referrerPolicy: 'no-referrer',
         headers: from === 0 ? {} : { range: `bytes=${from}-` },

@@ -1,7 +1,7 @@
 /** A model from its files: manifest, vocabulary, shards. */
 import type { Device, Engine, Memory, Model } from '../session/engine.js';
 import { failure, isCoded } from '../errors.js';
-import { deliver, forget, type Delivery } from './deliver.js';
+import { deliver, forget } from './deliver.js';
 import type { HttpOptions } from './http.js';
 import { MAX_MANIFEST, readManifest, type NamedFile } from './manifest.js';
 import { Progress, type ProgressCallback } from './progress.js';
@@ -46,11 +46,11 @@ export async function loadModel(settings: LoadSettings, { engine, tell, ...conte
     const end = (): void => attemptEnd.abort(signal?.reason);
     signal?.addEventListener('abort', end);
     const options: HttpOptions = { signal: attemptEnd.signal, backoff, isFresh: attempt > 0 };
-    const open = async (name: string): Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>> => {
+    const open = async (name: string): Promise<Uint8Array<ArrayBuffer> | AsyncIterable<Uint8Array>> => {
       if (name === 'manifest.json') return json;
       const file = manifest.files.find((one) => one.name === name);
       if (file === undefined) throw failure('file-missing', `${name} is not in the manifest of ${source.name}`);
-      return stream({ source, store, progress, options }, file);
+      return deliver({ source, store, progress, options }, file);
     };
     try {
       return await engine.load(open, { device: settings.device, storage: memoryIn(store), ...(signal && { signal }) });
@@ -67,21 +67,6 @@ export async function loadModel(settings: LoadSettings, { engine, tell, ...conte
       end();
     }
   }
-}
-
-/** The bytes of a file as they are wanted. */
-function stream(delivery: Delivery, file: NamedFile): ReadableStream<Uint8Array> {
-  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-  const writer = writable.getWriter();
-  const { signal } = delivery.options;
-  const end = (): void => void writer.abort(signal?.reason).catch(() => undefined);
-  signal?.addEventListener('abort', end, { once: true });
-  // What goes wrong reaches whoever reads.
-  void deliver(delivery, file, (bytes) => writer.write(bytes))
-    .then(() => writer.close(), (error: unknown) => writer.abort(error))
-    .catch(() => undefined)
-    .finally(() => signal?.removeEventListener('abort', end));
-  return readable;
 }
 
 /** From its server, so that a new version is seen; without a connection the one that was stored last. */

@@ -1,20 +1,25 @@
-/** Where downloaded weights are kept: the origin's private file system, else the Cache API, else nowhere. */
+/** Keeps downloaded weights for the next visit. */
+import { gathered, inPlace, type StoredFile } from './stored-file.js';
 
+/** Where downloaded weights are kept: the origin's private file system, else the Cache API, else nowhere. */
 export type StorageKind = 'opfs' | 'cache' | 'none';
 
-/** Small values under names; each is there whole or not at all. */
+/** Values under names. */
 export interface Store {
   readonly kind: StorageKind;
+  /** A value that was put, or a file. */
   get(key: string): Promise<Uint8Array | undefined>;
-  /** Fails with `QuotaExceededError` where there is no room. */
+  /** Keeps a value whole or not at all. Fails with `QuotaExceededError` where there is no room. */
   put(key: string, value: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** A file that is written from its start on, empty at first; open in one place at a time. It is named by its checksum, so no other has its name. */
+  open(key: string): Promise<StoredFile>;
   remove(key: string): Promise<void>;
   /** Removes everything. */
   clear(): Promise<void>;
 }
 
 /** Name of the folder, and of the cache. What is laid out in another way gets another number. */
-const NAME = 'clinicalbert-weights-1';
+const NAME = 'clinicalbert-weights-2';
 
 /** The best store that works here. Private windows may refuse both kinds, and some only when they are written to. */
 export async function openStore(): Promise<Store> {
@@ -42,7 +47,7 @@ async function fileStore(): Promise<Store | undefined> {
   if (globalThis.FileSystemFileHandle?.prototype.createWritable === undefined) return undefined;
   const root = await navigator.storage.getDirectory();
   let folder = await root.getDirectoryHandle(NAME, { create: true });
-  return {
+  const store: Store = {
     kind: 'opfs',
     async get(key) {
       try {
@@ -64,6 +69,7 @@ async function fileStore(): Promise<Store | undefined> {
         throw error;
       }
     },
+    open: async (key) => (await inPlace(folder, key)) ?? gathered(store, key),
     async remove(key) {
       await folder.removeEntry(key).catch(() => undefined);
     },
@@ -72,19 +78,21 @@ async function fileStore(): Promise<Store | undefined> {
       folder = await root.getDirectoryHandle(NAME, { create: true });
     },
   };
+  return store;
 }
 
 async function cacheStore(): Promise<Store | undefined> {
   if (globalThis.caches === undefined) return undefined;
   const address = (key: string): string => `/${NAME}/${key}`;
   const cache = (): Promise<Cache> => caches.open(NAME);
-  return {
+  const store: Store = {
     kind: 'cache',
     async get(key) {
       const response = await (await cache()).match(address(key));
       return response && new Uint8Array(await response.arrayBuffer());
     },
     put: async (key, value) => (await cache()).put(address(key), new Response(value)),
+    open: (key) => gathered(store, key),
     async remove(key) {
       await (await cache()).delete(address(key));
     },
@@ -92,12 +100,14 @@ async function cacheStore(): Promise<Store | undefined> {
       await caches.delete(NAME);
     },
   };
+  return store;
 }
 
 export const noStore: Store = {
   kind: 'none',
   get: async () => undefined,
   put: async () => undefined,
+  open: (key) => gathered(noStore, key),
   remove: async () => undefined,
   clear: async () => undefined,
 };

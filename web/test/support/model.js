@@ -1,6 +1,7 @@
 /** A model that is only bytes, an engine that only checks them, and a server with the faults of real ones. */
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
+import { gathered } from '../../dist/weights/stored-file.js';
 
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
@@ -54,7 +55,7 @@ export function makeEngine(model) {
 export function makeStore(room = Infinity) {
   const values = new Map();
   const used = () => [...values.values()].reduce((sum, value) => sum + value.length, 0);
-  return {
+  const store = {
     kind: 'opfs',
     values,
     get: async (key) => values.get(key),
@@ -62,9 +63,11 @@ export function makeStore(room = Infinity) {
       if (used() + value.length > room) throw new DOMException('full', 'QuotaExceededError');
       values.set(key, value.slice());
     },
+    open: (key) => gathered(store, key),
     remove: async (key) => void values.delete(key),
     clear: async () => values.clear(),
   };
+  return store;
 }
 
 /**
