@@ -1,7 +1,8 @@
 /** Starts the browser named in `CHROMIUM`, and opens the page while everything that goes wrong is written down. */
 import { chromium } from 'playwright-core';
 
-export function launch() {
+/** With a GPU it is one in software. */
+export function launch({ gpu = false } = {}) {
   const executablePath = process.env.CHROMIUM;
   if (!executablePath) throw new Error('CHROMIUM must name the browser; `cargo xtask test web` sets it');
   return chromium.launch({
@@ -9,7 +10,7 @@ export function launch() {
     args: [
       // Tests run as root in containers, where Chromium's sandbox cannot start.
       '--no-sandbox',
-      '--disable-gpu',
+      ...(gpu ? ['--ignore-gpu-blocklist', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'] : ['--disable-gpu']),
       // The browser's own requests (updates, sync, field trials) are none of the page's.
       '--disable-background-networking',
       '--disable-component-update',
