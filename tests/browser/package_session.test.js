@@ -205,6 +205,20 @@ test('dispose ends the worker, and calls after it say so', async () => {
   await workers(0);
 });
 
+test('info counts the requests since the load, in a worker and in the page', async () => {
+  const ask = () => fetch('/worker.js').then((response) => response.text()).then(() => undefined);
+  for (const worker of [true, false]) {
+    const counts = [];
+    await page.evaluate(async (worker) => void (globalThis.session = await load('./model', { device: 'wasm', worker })), worker);
+    for (const asks of [0, 2]) {
+      for (let times = 0; times < asks; times += 1) await (worker ? page.workers()[0] : page).evaluate(ask);
+      counts.push(await page.evaluate(() => session.info().then(({ requests }) => requests)));
+    }
+    await page.evaluate(() => session.dispose());
+    assert.deepEqual(counts, [0, 2], `worker: ${worker}`);
+  }
+});
+
 test('a worker that cannot be started is an error with advice', async () => {
   const { code, message } = await page.evaluate(async () => {
     const worker = new Worker('/nowhere.js', { type: 'module' });

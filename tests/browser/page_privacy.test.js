@@ -47,6 +47,18 @@ test('once the model is there nothing is asked of the network, also by the worke
   await visit.noTroubles();
 });
 
+test('a request of the worker would be counted where everybody sees it', async () => {
+  const { page } = visit;
+  await visit.choose('tiny');
+  await visit.tab('Masks');
+  for (const expected of ['0', '1']) {
+    if (expected === '1') await page.workers()[0].evaluate((address) => fetch(address).then(() => undefined), visit.server.address);
+    await page.click('#fill');
+    await page.getByText(/^Filled in/).waitFor();
+    await page.waitForFunction((count) => document.getElementById('requests').textContent === count, expected);
+  }
+});
+
 test('nothing of a note stays in storage, address, console or errors, and no request ever left for elsewhere', async () => {
   const { page, context, server } = visit;
   const everywhere = [];

@@ -17,7 +17,8 @@ export function visits() {
     },
     /** Loads a model in wasm, whatever the machine has. */
     async choose(name) {
-      await visit.page.getByText(/is ready, after/).waitFor();
+      // Unless another is being loaded.
+      await visit.page.locator('#load:enabled').waitFor({ state: 'attached' });
       await visit.settings();
       await visit.page.selectOption('#model', name);
       await visit.page.selectOption('#device', 'wasm');

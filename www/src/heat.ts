@@ -62,6 +62,14 @@ export function clearHeat(): void {
   readout.textContent = 'Point at a word, or go there with the arrow keys, for its numbers.';
 }
 
+/** A new line, to which words are added. */
+export function addLine(): HTMLElement {
+  const line = element('p');
+  line.dir = 'auto';
+  heat.append(line);
+  return line;
+}
+
 /** Adds a text, with its words, to a line. */
 export function addWords(line: HTMLElement, text: string, found: readonly Word[]): void {
   let end = 0;

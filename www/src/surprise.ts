@@ -2,7 +2,7 @@
 import { Action } from './action';
 import { byId, counted, element, linkButton, milliseconds } from './dom';
 import { maskAndFill } from './fill-mask';
-import { addWords, clearHeat, startHeat, told, wordsShown, type Word } from './heat';
+import { addLine, addWords, clearHeat, startHeat, told, wordsShown, type Word } from './heat';
 import { modelFor } from './model';
 import { cut, locate, noteField } from './note';
 import { offerFile } from './save';
@@ -46,9 +46,7 @@ async function run(): Promise<void> {
     result.hidden = false;
     const began = performance.now();
     for (const [number, sentence] of split.sentences.entries()) {
-      const line = element('p');
-      line.dir = 'auto';
-      byId('heat', HTMLElement).append(line);
+      const line = addLine();
       for (const { at, shown } of stretches(text.slice(sentence.start, sentence.end))) {
         const [found = []] = await session.surprise([shown], { signal });
         const from = sentence.start + at;
