@@ -175,12 +175,17 @@ test('a load is cancelled at once whatever it waits for, and the next one works'
     }, options);
   const cancelled = (opened) => opened.evaluate(() => (cancel.abort(), outcome));
   const asked = async (file) => {
-    while (!server.requests.some((request) => request.startsWith(file))) await page.waitForTimeout(20);
+    for (let tries = 0; !server.requests.some((request) => request.startsWith(file)); tries += 1) {
+      assert.ok(tries < 1000, `${file} is not asked for`);
+      await page.waitForTimeout(20);
+    }
   };
   const early = await page.evaluate(() => load('./model', { signal: AbortSignal.abort() }).catch(({ name }) => name));
   assert.deepEqual([early, server.requests], ['AbortError', []]);
   for (const worker of [true, false]) {
     for (const file of ['manifest.json', 'vocab.txt', shard]) {
+      // What has come before is kept, and not asked for again.
+      await page.evaluate(() => clearStorage());
       server.requests.length = 0;
       server.fault = (name) => (name === file ? { isSilent: true } : {});
       await begin(page, { worker });

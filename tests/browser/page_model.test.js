@@ -125,7 +125,7 @@ test('loading, embedding and reading can be cancelled, and go on when they are a
     await page.click(button);
     await cancel(place, /^\d+ of 400 sentences$/);
   }
-  await page.fill('#note', 'aa ab. ac ad.');
+  await page.fill('#note', 'Aa ab. Ac ad.');
   await page.click('#surprise');
   await page.getByText(/^6 words in/).waitFor();
   await visit.tab('Similarity');
