@@ -1,16 +1,17 @@
 /** Starts the browser named in `CHROMIUM`, and opens the page while everything that goes wrong is written down. */
 import { chromium } from 'playwright-core';
 
-export function launch() {
-  return chromium.launch(options());
+/** With a GPU it is one in software. */
+export function launch({ gpu = false } = {}) {
+  return chromium.launch(options(gpu));
 }
 
 /** The same with a profile on disk, as users have one; what a test's page keeps is in memory otherwise, where Chromium enforces no quota. */
 export function launchOnDisk(folder) {
-  return chromium.launchPersistentContext(folder, options());
+  return chromium.launchPersistentContext(folder, options(false));
 }
 
-function options() {
+function options(gpu) {
   const executablePath = process.env.CHROMIUM;
   if (!executablePath) throw new Error('CHROMIUM must name the browser; `cargo xtask test web` sets it');
   return {
@@ -18,7 +19,7 @@ function options() {
     args: [
       // Tests run as root in containers, where Chromium's sandbox cannot start.
       '--no-sandbox',
-      '--disable-gpu',
+      ...(gpu ? ['--ignore-gpu-blocklist', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'] : ['--disable-gpu']),
       // The browser's own requests (updates, sync, field trials) are none of the page's.
       '--disable-background-networking',
       '--disable-component-update',

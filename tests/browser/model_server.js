@@ -9,7 +9,7 @@ const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '
 
 /**
  * `fault(file, {from, count})` may change the answer for a file of the model: `{status}`, `{cutAfter}` in bytes, `{change: (bytes) => bytes}`,
- * `{pause}` in milliseconds a 64 KiB; `count` is how often it was asked for, from 1.
+ * `{pause}` in milliseconds a 64 KiB, `{isSilent: true}` for no answer at all; `count` is how often it was asked for, from 1.
  */
 export async function serveModel(model, fault = () => ({})) {
   const folders = { '/model/': model, '/package/': here('../../web/dist'), '/': here('package') };
@@ -30,7 +30,8 @@ export async function serveModel(model, fault = () => ({})) {
     const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
     requests.push(from === 0 ? name : `${name} from ${from}`);
     counts.set(name, (counts.get(name) ?? 0) + 1);
-    const { status, cutAfter, change, pause = 0 } = serving.fault(name, { from, count: counts.get(name) });
+    const { status, cutAfter, change, pause = 0, isSilent = false } = serving.fault(name, { from, count: counts.get(name) });
+    if (isSilent) return;
     if (status !== undefined) return response.writeHead(status).end();
     const whole = change ? change(Buffer.from(body)) : body;
     const part = whole.subarray(from, cutAfter === undefined ? undefined : from + cutAfter);

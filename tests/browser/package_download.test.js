@@ -179,6 +179,59 @@ test('a cancelled load says so at once, and goes on when it is asked for again',
   assert.match(weights()[0], new RegExp(`^${shard} from \\d{7}$`));
 });
 
+test('a load is cancelled at once whatever it waits for, and the next one works', async () => {
+  const begin = (opened, options = {}) =>
+    opened.evaluate((options) => {
+      globalThis.cancel = new AbortController();
+      globalThis.outcome = load('./model', { device: 'wasm', ...options, signal: cancel.signal }).then(() => 'loaded', ({ name }) => name);
+    }, options);
+  const cancelled = (opened) => opened.evaluate(() => (cancel.abort(), outcome));
+  const asked = async (file) => {
+    for (let tries = 0; !server.requests.some((request) => request.startsWith(file)); tries += 1) {
+      assert.ok(tries < 1000, `${file} is not asked for`);
+      await page.waitForTimeout(20);
+    }
+  };
+  const early = await page.evaluate(() => load('./model', { signal: AbortSignal.abort() }).catch(({ name }) => name));
+  assert.deepEqual([early, server.requests], ['AbortError', []]);
+  for (const worker of [true, false]) {
+    for (const file of ['manifest.json', 'vocab.txt', shard]) {
+      // What has come before is kept, and not asked for again.
+      await page.evaluate(() => clearStorage());
+      server.requests.length = 0;
+      server.fault = (name) => (name === file ? { isSilent: true } : {});
+      await begin(page, { worker });
+      await asked(file);
+      assert.equal(await cancelled(page), 'AbortError', file);
+    }
+  }
+  // The other tab is downloading, this one waits for it.
+  const other = await open();
+  server.requests.length = 0;
+  await begin(other);
+  await asked(shard);
+  server.requests.length = 0;
+  await begin(page);
+  await asked('manifest.json');
+  await page.waitForTimeout(300);
+  assert.equal(await cancelled(page), 'AbortError');
+  assert.deepEqual(weights(), [], 'it waited and did not ask');
+  assert.equal(await cancelled(other), 'AbortError');
+  server.fault = () => ({});
+  assert.ok((await loadIn(page)).head);
+});
+
+test('a name as model hubs have them is looked for beside the page, and no other host is asked', async () => {
+  const asked = [];
+  context.on('request', (request) => asked.push(request.url()));
+  const failed = await page.evaluate(() => pipeline('fill-mask', 'emilyalsentzer/Bio_ClinicalBERT').catch(({ code, message }) => ({ code, message })));
+  assert.equal(failed.code, 'file-missing');
+  assert.ok(failed.message.startsWith(`${server.address}emilyalsentzer/Bio_ClinicalBERT/manifest.json is not there`), failed.message);
+  const unnamed = await page.evaluate(() => pipeline('fill-mask').catch(({ code, message }) => ({ code, message })));
+  assert.equal(unnamed.code, 'invalid-argument');
+  for (const url of asked) assert.ok(url.startsWith(server.address), url);
+});
+
 test('what cannot be loaded says why', async () => {
   server.fault = (name) => (name === shard ? { status: 404 } : {});
   const missing = await loadIn(page);

@@ -4,11 +4,13 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { launch } from './browser.js';
 import { start } from './engine.js';
 import { serveModel } from './model_server.js';
+import { serve } from './serve.js';
 
 const model = join(process.env.ENGINE_MODELS ?? '', 'tiny/f32');
 const expected = JSON.parse(await readFile(join(model, 'expected.json'), 'utf8'));
@@ -60,6 +62,78 @@ for (const where of ['a worker', 'the page', "a worker of the user's own"]) {
     jointly.forEach(([best], index) => assert.equal(best.sequence, expected.masks[index].jointly[0].sequence));
   });
 }
+
+for (const where of ['a worker', 'the page']) {
+  test(`in ${where} fine-tuned models give the reference's classes, with places in UTF-16`, async () => {
+    const models = process.env.ENGINE_MODELS ?? '';
+    const expectedOf = async (name) => JSON.parse(await readFile(join(models, name, 'expected.json'), 'utf8'));
+    const [tokens, texts] = await Promise.all([expectedOf('tokens'), expectedOf('texts')]);
+    const own = await serve({ '/models/': models, '/package/': fileURLToPath(new URL('../../web/dist', import.meta.url)), '/': fileURLToPath(new URL('package', import.meta.url)) });
+    const opened = await browser.newPage();
+    await opened.goto(own.address);
+    await opened.locator('html[data-ready=true]').waitFor();
+    const scripts = '🫀 aa, 咳嗽 ab é المريض 👨‍👩‍👧 zz';
+    const found = await opened.evaluate(
+      async ({ worker, tagged, classified, scripts }) => {
+        const tagger = await pipeline('token-classification', './models/tokens', { device: 'wasm', worker });
+        const classifier = await pipeline('text-classification', './models/texts', { device: 'wasm', worker });
+        const result = {
+          tagged: await tagger(tagged, { ignore_labels: [] }),
+          grouped: await tagger(tagged, { aggregation_strategy: 'first', ignore_labels: [] }),
+          classified: await classifier(classified, { top_k: 5 }),
+          scripts: await tagger(scripts, { ignore_labels: [] }),
+        };
+        await tagger.dispose();
+        await classifier.dispose();
+        return result;
+      },
+      { worker: where === 'a worker', tagged: tokens.answers.map(({ text }) => text), classified: texts.answers.map(({ text }) => text), scripts },
+    );
+    await opened.close();
+    await own.close();
+    tokens.answers.forEach(({ tokens: wanted, grouped }, row) => {
+      assert.deepEqual(found.tagged[row].map(({ entity }) => entity), wanted.map((one) => tokens.labels[one.class]));
+      assert.ok(apart(found.tagged[row].map(({ score }) => score), wanted.map(({ score }) => score)) < 1e-4);
+      assert.deepEqual(found.grouped[row].map((one) => one.entity_group), grouped.first.map((one) => one.entity_group));
+    });
+    texts.answers.forEach(({ scores }, row) => {
+      const inOrder = texts.labels.map((label) => found.classified[row].find((one) => one.label === label).score);
+      assert.ok(apart(inOrder, scores) < 1e-4);
+    });
+    const words = found.scripts.map(({ start, end }) => scripts.slice(start, end));
+    for (const word of ['🫀', 'aa', '咳', '嗽', 'ab', 'المريض', 'zz']) assert.ok(words.includes(word), `${word} of ${words.join('|')}`);
+  });
+}
+
+test('texts longer than the model allows are cut into windows as by native, and without pooling said to be cut', async (context) => {
+  const native = process.env.NATIVE ?? '';
+  if (!existsSync(native)) return context.skip('needs the native binary: cargo build');
+  const long = 'aa ab ac 🫀 ba. '.repeat(300);
+  const args = ['embed', '--model', model, '--text', long, '--json'];
+  const wanted = async (...flags) => JSON.parse((await promisify(execFile)(native, [...args, ...flags])).stdout.split('\n')[0]);
+  const [whole, narrow] = await Promise.all([wanted(), wanted('--max-seq-length', '256', '--overlap', '64')]);
+  const found = await page.evaluate(async (long) => {
+    const session = await load('./model', { device: 'wasm' });
+    const of = async (options) => {
+      const { data, texts } = await session.embed(long, options);
+      return { vector: [...data], facts: texts[0] };
+    };
+    const result = [
+      await of({ pooling: 'mean' }),
+      await of({ pooling: 'mean', windows: { size: 256, overlap: 64 } }),
+      (await session.embed(long)).texts[0],
+    ];
+    await session.dispose();
+    return result;
+  }, long);
+  for (const [number, { embedding, tokens, windows }] of [whole, narrow].entries()) {
+    assert.ok(windows > 1);
+    assert.deepEqual([found[number].facts.tokens, found[number].facts.windows], [tokens, windows]);
+    assert.ok(apart(found[number].vector, embedding) < 1e-4);
+  }
+  assert.notEqual(whole.windows, narrow.windows);
+  assert.equal(found[2].isCut, true);
+});
 
 test('without pooling tokens have vectors whose mean is the text’s, and places in UTF-16', async () => {
   const { tokens, mean, facts } = await page.evaluate(async () => {
@@ -129,6 +203,20 @@ test('dispose ends the worker, and calls after it say so', async () => {
   });
   assert.deepEqual(after, ['disposed', 'disposed']);
   await workers(0);
+});
+
+test('info counts the requests since the load, in a worker and in the page', async () => {
+  const ask = () => fetch('/worker.js').then((response) => response.text()).then(() => undefined);
+  for (const worker of [true, false]) {
+    const counts = [];
+    await page.evaluate(async (worker) => void (globalThis.session = await load('./model', { device: 'wasm', worker })), worker);
+    for (const asks of [0, 2]) {
+      for (let times = 0; times < asks; times += 1) await (worker ? page.workers()[0] : page).evaluate(ask);
+      counts.push(await page.evaluate(() => session.info().then(({ requests }) => requests)));
+    }
+    await page.evaluate(() => session.dispose());
+    assert.deepEqual(counts, [0, 2], `worker: ${worker}`);
+  }
 });
 
 test('a worker that cannot be started is an error with advice', async () => {

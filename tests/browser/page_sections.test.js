@@ -48,17 +48,6 @@ test('the sample note is shown cut, with no error and no policy violation', asyn
   assert.deepEqual(await opened.violations(), []);
 });
 
-test('a dropped text file becomes the note', async () => {
-  const dropped = await page.evaluateHandle(() => {
-    const transfer = new DataTransfer();
-    transfer.items.add(new File(['Plan: home. Doing well.'], 'note.txt', { type: 'text/plain' }));
-    return transfer;
-  });
-  await page.dispatchEvent('#note', 'drop', { dataTransfer: dropped });
-  await page.getByText(/^1 section, \d sentences/).waitFor();
-  assert.equal(await page.inputValue('#note'), 'Plan: home. Doing well.');
-});
-
 test('page and command line cut the sample note alike', async (context) => {
   const native = process.env.NATIVE ?? '';
   if (!existsSync(native)) return context.skip('needs the native binary: cargo build');

@@ -22,14 +22,14 @@ impl Demo {
     fn start(folder: &Path, arguments: &[&str]) -> Self {
         let temporary = folder.join("temporary");
         fs::create_dir_all(&temporary).unwrap();
-        let mut program = Command::new(assert_cmd::cargo::cargo_bin("native"))
-            .current_dir(folder)
-            .env("TMPDIR", &temporary)
-            .args(["demo", "--page", "page", "--port", "0", "--no-open", "--quiet"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin("native"));
+        command.current_dir(folder).env("TMPDIR", &temporary);
+        command.args(["demo", "--page", "page", "--port", "0", "--no-open", "--quiet"]).args(arguments);
+        Self::run(&mut command)
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut program = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(program.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port = line.trim().strip_prefix("http://127.0.0.1:").and_then(|rest| rest.strip_suffix('/')).unwrap();
@@ -118,6 +118,34 @@ fn no_other_address_is_listened_on() {
     page(folder.path());
     let demo = Demo::start(folder.path(), &[]);
     assert!(TcpStream::connect(("127.0.0.2", demo.port)).is_err(), "0.0.0.0 would answer here");
+}
+
+/// There, and with these programs first in the path, it is known what is called.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_browser_is_opened_at_the_address_unless_it_is_not_to_be() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    page(folder.path());
+    let opened = folder.path().join("opened");
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("xdg-open"), format!("#!/bin/sh\necho \"$@\" > {0}.new && /bin/mv {0}.new {0}\n", opened.display()))
+        .unwrap();
+    fs::set_permissions(bin.join("xdg-open"), fs::Permissions::from_mode(0o755)).unwrap();
+    let start = |arguments: &[&str]| {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin("native"));
+        command.current_dir(folder.path()).env("PATH", &bin).args(["demo", "--page", "page", "--port", "0", "--quiet"]);
+        Demo::run(command.args(arguments))
+    };
+    // When it answers it has decided.
+    assert_eq!(start(&["--no-open"]).get("/").0, 200);
+    assert!(!opened.exists());
+    let demo = start(&[]);
+    while !opened.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(fs::read_to_string(&opened).unwrap().trim(), format!("http://127.0.0.1:{}/", demo.port));
 }
 
 #[cfg(unix)]

@@ -82,6 +82,20 @@ test('it says truly what it has, and has nothing else', async () => {
   for (const name of ['LICENSE-MIT', 'LICENSE-APACHE', 'README.md', 'API.md']) assert.ok(files.includes(`package/${name}`), name);
 });
 
+test('what its exports name is there: the worker, the wasm files, the types of both', async () => {
+  const script = `
+    for (const name of ['clinicalbert', 'clinicalbert/worker', 'clinicalbert/wasm/plain.wasm', 'clinicalbert/wasm/relaxed.wasm', 'clinicalbert/package.json']) {
+      console.log(import.meta.resolve(name));
+    }`;
+  const resolved = (await run(process.execPath, ['--input-type=module', '-e', script], { cwd: project })).trim().split('\n');
+  for (const address of resolved) await readFile(fileURLToPath(address));
+  const { exports } = JSON.parse(await readFile(join(project, 'node_modules/clinicalbert/package.json'), 'utf8'));
+  for (const one of [exports['.'], exports['./worker']]) {
+    assert.equal(Object.keys(one)[0], 'types', 'order is significant');
+    await readFile(join(project, 'node_modules/clinicalbert', one.types));
+  }
+});
+
 test('its types let good programs through and stop bad ones', async () => {
   for (const options of [[], ['--module', 'esnext', '--moduleResolution', 'bundler']]) await run(bin('tsc'), ['-p', project, ...options]);
 });

@@ -1,5 +1,5 @@
 /** Something that takes a while: shows how far it is, can be cancelled, and says in words how it ended. */
-import { element } from './dom';
+import { element, showProblem } from './dom';
 
 export type Report = (done: number, total: number, what?: string) => void;
 
@@ -21,7 +21,7 @@ export class Action {
     this.#cancel.addEventListener('click', () => this.#controller?.abort());
     this.#status.setAttribute('role', 'status');
     this.#problem.setAttribute('role', 'alert');
-    this.#problem.hidden = true;
+    showProblem(this.#problem);
     const running = element('div', 'running', this.#bar, this.#cancel);
     place.append(running, this.#status, this.#problem);
     this.#show(false);
@@ -32,7 +32,7 @@ export class Action {
     if (this.#controller !== undefined) return undefined;
     const controller = new AbortController();
     this.#controller = controller;
-    this.#problem.hidden = true;
+    showProblem(this.#problem);
     this.say(begin);
     this.#bar.removeAttribute('value');
     this.#show(true);
@@ -62,8 +62,7 @@ export class Action {
 
   complain(error: unknown): void {
     this.say('');
-    this.#problem.textContent = error instanceof Error ? error.message : String(error);
-    this.#problem.hidden = false;
+    showProblem(this.#problem, error);
   }
 
   #show(isRunning: boolean): void {

@@ -1,20 +1,26 @@
 /** The page: a note on the left, what can be found in it on the right. Nothing of it is stored and nothing is sent. */
 import { split } from 'clinicalbert';
 import { byId } from './dom';
+import { refuseOtherDrops } from './drop';
 import { startFillMask } from './fill-mask';
 import { startModel } from './model';
 import { startNote } from './note';
 import { keepForOffline } from './offline';
 import { forbidRequests, showRequests, watchRequests } from './requests';
 import { drawSections, startSections } from './sections';
-import { startSimilarity } from './similarity';
-import { startSurprise } from './surprise';
+import { forgetSimilarity, startSimilarity } from './similarity';
+import { forgetSurprise, startSurprise } from './surprise';
 import { startTabs } from './tabs';
 
 const count = (): void => void showRequests();
 
 startTabs(byId('tabs', HTMLElement));
-startNote(() => void drawSections());
+startNote(() => {
+  void drawSections();
+  forgetSimilarity();
+  forgetSurprise();
+});
+refuseOtherDrops();
 startSections();
 startSimilarity(count);
 startFillMask(count);

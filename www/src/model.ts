@@ -2,6 +2,7 @@
 import { clearStorage, load, type LoadOptions, type ProgressInfo, type Session, type SessionInfo } from 'clinicalbert';
 import { Action, type Report } from './action';
 import { byId, bytes, element, milliseconds } from './dom';
+import { acceptDrops } from './drop';
 import { droppedFiles } from './folder';
 import { listModels, type ListedModel } from './models';
 
@@ -54,10 +55,11 @@ export async function startModel(changed: () => void): Promise<void> {
     folder.value = '';
     if (files.length > 0) void take(files, changed);
   });
-  panel.addEventListener('dragover', (event) => event.preventDefault());
-  panel.addEventListener('drop', async (event) => {
-    event.preventDefault();
-    if (event.dataTransfer !== null) await take(await droppedFiles(event.dataTransfer), changed);
+  acceptDrops(panel, (dropped) => {
+    void droppedFiles(dropped).then(
+      (files) => take(files, changed),
+      (error: unknown) => action.complain(error),
+    );
   });
   forget.addEventListener('click', async () => {
     await clearStorage();

@@ -5,6 +5,11 @@ import { element } from './dom';
 /** Colours in turn; style/results.css defines as many. */
 const COLOURS = 8;
 
+/** The class that has the colour of section number `index`. */
+export function sectionClass(index: number): string {
+  return `colour-${index % COLOURS}`;
+}
+
 /** A stretch of the note and how it is to look. */
 interface Mark {
   start: number;
@@ -27,7 +32,7 @@ export function render({ note, split, pieces, onLocate }: Drawing): DocumentFrag
   const blocks = split.sections.map((section, index) => {
     const heading = element('h3', section.title === null ? 'untitled' : '', section.title ?? 'no header');
     const list = element('ol', 'sentences');
-    fragment.append(element('section', `cut colour-${index % COLOURS}`, heading, list));
+    fragment.append(element('section', `cut ${sectionClass(index)}`, heading, list));
     return { heading, list };
   });
 

@@ -1,9 +1,10 @@
 /** The first tab: sections, sentences, placeholders, and word pieces on request. */
-import { Tokenizer, type Piece } from 'clinicalbert';
-import { byId, counted, milliseconds } from './dom';
+import { Tokenizer, type Piece, type SplitNote } from 'clinicalbert';
+import { byId, counted, milliseconds, showProblem } from './dom';
 import { loadedModel } from './model';
 import { cut, locate, type CutNote } from './note';
 import { render } from './render';
+import { offerFile } from './save';
 
 const showPieces = byId('show-pieces', HTMLInputElement);
 const vocabulary = byId('vocabulary', HTMLFieldSetElement);
@@ -16,6 +17,8 @@ const result = byId('result', HTMLElement);
 
 /** The user's own vocabulary; without one pieces are the model's. */
 let own: { name: string; text: string; tokenizer: Tokenizer } | undefined;
+/** What is shown. */
+let drawn: SplitNote | undefined;
 /** Counts drawings asked for, so that one overtaken by a later one is dropped. */
 let latest = 0;
 
@@ -33,7 +36,8 @@ export async function drawSections(): Promise<void> {
         ? 'Nothing to cut yet'
         : `${counted(sections.length, 'section')}, ${counted(sentences.length, 'sentence')}, ` +
           `${counted(placeholders.length, 'placeholder')}, cut in ${milliseconds(note.milliseconds)}`;
-    problem.hidden = true;
+    drawn = note.split;
+    showProblem(problem);
   } catch (error) {
     if (number === latest) complain(error);
   }
@@ -70,12 +74,12 @@ async function takeVocabulary(name: string, text: string): Promise<void> {
 }
 
 function complain(error: unknown): void {
-  problem.textContent = error instanceof Error ? error.message : String(error);
-  problem.hidden = false;
+  showProblem(problem, error);
   summary.textContent = '';
 }
 
 export function startSections(): void {
+  offerFile(byId('save-sections', HTMLButtonElement), 'sections.json', () => drawn);
   showPieces.addEventListener('change', () => {
     vocabulary.hidden = !showPieces.checked;
     void drawSections();

@@ -1,67 +1,67 @@
-/** Arithmetic and picture of the similarity map. */
+/** Picture of the similarity map: a pixel a pair, along two sides the colours of the sentences' sections, and a mark. */
+import { byId } from './dom';
+import { sectionClass } from './render';
 
-export interface Pair {
-  first: number;
-  second: number;
-  value: number;
-}
+const cell = byId('map-mark', HTMLElement);
+const rows = byId('map-rows', HTMLCanvasElement);
+const columns = byId('map-columns', HTMLCanvasElement);
 
-/** Cosine of every pair of `count` vectors of length 1: `[count, count]`. */
-export function similarities(vectors: Float32Array, count: number): Float32Array {
-  const width = vectors.length / count;
-  const values = new Float32Array(count * count);
-  for (let row = 0; row < count; row += 1) {
-    for (let column = row; column < count; column += 1) {
-      let sum = 0;
-      for (let axis = 0; axis < width; axis += 1) sum += (vectors[row * width + axis] ?? 0) * (vectors[column * width + axis] ?? 0);
-      values[row * count + column] = values[column * count + row] = sum;
-    }
-  }
-  return values;
-}
+type Colour = [red: number, green: number, blue: number];
 
-/** The `most` pairs of different sentences that are most alike, best first. */
-export function nearestPairs(values: Float32Array, count: number, most: number): Pair[] {
-  const pairs: Pair[] = [];
-  for (let first = 0; first < count; first += 1) {
-    for (let second = first + 1; second < count; second += 1) {
-      const value = values[first * count + second] ?? 0;
-      const last = pairs.at(-1);
-      if (pairs.length === most && last !== undefined && last.value >= value) continue;
-      pairs.push({ first, second, value });
-      pairs.sort((a, b) => b.value - a.value);
-      pairs.length = Math.min(pairs.length, most);
-    }
-  }
-  return pairs;
-}
-
-/** One pixel a pair; from the least alike to the most alike pair of different sentences, in the page's colours. Returns these two values. */
+/** From the least alike to the most alike pair of different sentences, in the page's colours. Returns these two values. */
 export function drawMap(canvas: HTMLCanvasElement, values: Float32Array, count: number): [least: number, most: number] {
-  canvas.width = canvas.height = count;
-  const [low, high] = [colour(canvas, '--map-low'), colour(canvas, '--map-high')];
+  const [low, middle, high] = ['map-low', 'map-middle', 'map-high'].map((name) => colourOf(canvas, name)) as [Colour, Colour, Colour];
   let [least, most] = [Infinity, -Infinity];
   values.forEach((value, index) => {
     if (index % (count + 1) === 0) return;
     least = Math.min(least, value);
     most = Math.max(most, value);
   });
-  const image = new ImageData(count, count);
-  values.forEach((value, index) => {
+  const colours = Array.from(values, (value) => {
     const share = most > least ? Math.min(1, (value - least) / (most - least)) : 1;
-    const mixed = low.map((from, channel) => from + share * ((high[channel] ?? 0) - from));
-    image.data.set([...mixed, 255], index * 4);
+    return share < 0.5 ? mixed(low, middle, 2 * share) : mixed(middle, high, 2 * share - 1);
   });
-  canvas.getContext('2d')?.putImageData(image, 0, 0);
+  paint(canvas, colours, count, count);
   return [least, most];
 }
 
-/** Red, green and blue of a colour of the style sheet, as this scheme shows it. */
-function colour(canvas: HTMLCanvasElement, name: string): number[] {
+/** `sections`: the number of every sentence's. */
+export function drawSections(sections: readonly number[]): void {
+  const known = new Map<string, Colour>();
+  const colours = sections.map((section) => {
+    const name = sectionClass(section);
+    const colour = known.get(name) ?? colourOf(rows, `swatch ${name}`);
+    known.set(name, colour);
+    return colour;
+  });
+  paint(rows, colours, 1, sections.length);
+  paint(columns, colours, sections.length, 1);
+}
+
+/** Marks a pair of `count` times `count`. */
+export function mark(row: number, column: number, count: number): void {
+  const share = (number: number): string => `${(100 * number) / count}%`;
+  Object.assign(cell.style, { top: share(row), left: share(column), width: share(1), height: share(1) });
+}
+
+function paint(canvas: HTMLCanvasElement, colours: readonly Colour[], width: number, height: number): void {
+  canvas.width = width;
+  canvas.height = height;
+  const image = new ImageData(width, height);
+  colours.forEach((colour, index) => image.data.set([...colour, 255], index * 4));
+  canvas.getContext('2d')?.putImageData(image, 0, 0);
+}
+
+function mixed(from: Colour, to: Colour, share: number): Colour {
+  return from.map((value, channel) => value + share * ((to[channel] ?? 0) - value)) as Colour;
+}
+
+/** A colour of the style sheet as this scheme shows it. */
+function colourOf(place: HTMLElement, className: string): Colour {
   const probe = document.createElement('span');
-  probe.className = name.slice(2);
-  canvas.after(probe);
-  const [red = 0, green = 0, blue = 0] = getComputedStyle(probe).color.match(/\d+/g)?.map(Number) ?? [];
+  probe.className = className;
+  place.after(probe);
+  const numbers = getComputedStyle(probe).color.match(/\d+/g)?.map(Number) ?? [];
   probe.remove();
-  return [red, green, blue];
+  return [numbers[0] ?? 0, numbers[1] ?? 0, numbers[2] ?? 0];
 }

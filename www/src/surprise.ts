@@ -1,30 +1,38 @@
 /** How little the model expects each word of the note, given the rest of its sentence: a heat map, drawn as it is found. */
 import { Action } from './action';
-import { byId, counted, element, milliseconds } from './dom';
+import { byId, counted, element, linkButton, milliseconds } from './dom';
+import { maskAndFill } from './fill-mask';
+import { addLine, addWords, clearHeat, startHeat, told, wordsShown, type Word } from './heat';
 import { modelFor } from './model';
-import { cut, locate } from './note';
+import { cut, locate, noteField } from './note';
+import { offerFile } from './save';
 
-/** Upper ends of the steps of the scale, in nats; style/results.css has a colour for each and one above. */
-const STEPS = [1, 2, 4, 6, 8, 10];
 const TOP = 10;
 /** Characters of a text that is read at once. */
 const LONGEST = 500;
 
 const start = byId('surprise', HTMLButtonElement);
+const save = byId('save-surprise', HTMLButtonElement);
 const result = byId('surprise-result', HTMLElement);
-const heat = byId('heat', HTMLElement);
-const words = byId('surprising-words', HTMLOListElement);
+const least = byId('surprising-words', HTMLOListElement);
 const action = new Action(byId('surprise-action', HTMLElement), 'Reading the note', [start]);
 
-interface Word {
-  start: number;
-  end: number;
-  text: string;
-  nats: number;
-}
+/** The note that the words are of. */
+let note = '';
 
 export function startSurprise(done: () => void): void {
   start.addEventListener('click', () => void run().then(done));
+  startHeat(({ context, at, text }) => void maskAndFill(context, { start: at, end: at + text.length }));
+  offerFile(save, 'surprise.json', () =>
+    wordsShown().map(({ start, end, text, nats }) => ({ start, end, text, nats, probability: Math.exp(-nats) })),
+  );
+}
+
+/** What was found holds for the note that it was found in. */
+export function forgetSurprise(): void {
+  if (result.hidden || note === noteField.value) return;
+  result.hidden = true;
+  action.say('The note has changed: read it again.');
 }
 
 async function run(): Promise<void> {
@@ -32,26 +40,33 @@ async function run(): Promise<void> {
     const { text, split } = await cut();
     if (split.sentences.length === 0) throw new Error('The note has no sentence.');
     const session = await modelFor(action, signal);
-    heat.replaceChildren();
-    words.replaceChildren();
+    clearHeat();
+    least.replaceChildren();
+    note = text;
     result.hidden = false;
     const began = performance.now();
-    const all: Word[] = [];
     for (const [number, sentence] of split.sentences.entries()) {
-      const line = element('p');
-      heat.append(line);
+      const line = addLine();
       for (const { at, shown } of stretches(text.slice(sentence.start, sentence.end))) {
         const [found = []] = await session.surprise([shown], { signal });
-        const own = found.map(({ start, end, nats }) => ({ start, end, text: shown.slice(start, end), nats }));
-        line.append(...marked(shown, own));
         const from = sentence.start + at;
-        all.push(...own.map((word) => ({ ...word, start: word.start + from, end: word.end + from })));
+        const words = found.map(({ start, end, nats }) => ({
+          start: start + from,
+          end: end + from,
+          text: shown.slice(start, end),
+          nats,
+          context: shown,
+          at: start,
+        }));
+        addWords(line, shown, words);
+        report(from + shown.length, text.length, `${number + 1} of ${split.sentences.length} sentences`);
       }
-      report(number + 1, split.sentences.length, `${number + 1} of ${split.sentences.length} sentences`);
     }
-    words.replaceChildren(...[...all].sort((a, b) => b.nats - a.nats).slice(0, TOP).map(item));
+    const all = wordsShown();
+    least.replaceChildren(...[...all].sort((a, b) => b.nats - a.nats).slice(0, TOP).map(item));
     const mean = all.reduce((sum, { nats }) => sum + nats, 0) / Math.max(1, all.length);
     action.say(`${counted(all.length, 'word')} in ${milliseconds(performance.now() - began)}; ${mean.toFixed(2)} nats a word.`);
+    forgetSurprise();
   });
 }
 
@@ -66,30 +81,6 @@ function* stretches(sentence: string): Generator<{ at: number; shown: string }> 
   }
 }
 
-function marked(text: string, found: Word[]): Node[] {
-  const nodes: Node[] = [];
-  let at = 0;
-  for (const { start, end, nats, text: word } of found) {
-    if (start > at) nodes.push(document.createTextNode(text.slice(at, start)));
-    const step = STEPS.findIndex((most) => nats < most);
-    const span = element('span', `heat-${step < 0 ? STEPS.length : step}`, word);
-    span.title = told(nats);
-    nodes.push(span);
-    at = end;
-  }
-  nodes.push(document.createTextNode(text.slice(at)));
-  return nodes;
-}
-
-function item({ start, end, text, nats }: Word): HTMLLIElement {
-  const button = element('button', 'link', text);
-  button.type = 'button';
-  button.addEventListener('click', () => locate(start, end));
-  return element('li', '', button, ` ${told(nats)}`);
-}
-
-function told(nats: number): string {
-  const probability = Math.exp(-nats);
-  const percent = probability >= 0.001 ? (100 * probability).toFixed(1) : 'below 0.1';
-  return `${nats.toFixed(1)} nats, probability ${percent} %`;
+function item(word: Word): HTMLLIElement {
+  return element('li', '', linkButton(word.text, () => locate(word.start, word.end)), ` ${told(word)}`);
 }

@@ -7,6 +7,10 @@ use crate::process::{cargo, program, run, run_tests};
 use crate::report::Report;
 use crate::{tools, workspace};
 
+/// Files of tests: `tests/browser/page_….test.js`.
+const TESTS: [&str; 12] =
+    ["list", "sections", "drop", "model", "findings", "notes", "privacy", "failures", "offline", "paint", "access", "demo"];
+
 /// Builds `www/dist`.
 pub fn build(report: &mut Report) -> anyhow::Result<()> {
     report.step("page", || {
@@ -22,8 +26,7 @@ pub fn test(report: &mut Report, browser: &Path, models: &Path) -> anyhow::Resul
     })?;
     report.tests("page in a browser", |counts| {
         tools::npm_install("tests/browser")?;
-        let tests =
-            ["list", "sections", "model", "failures", "access", "demo"].map(|name| format!("tests/browser/page_{name}.test.js"));
+        let tests = TESTS.map(|name| format!("tests/browser/page_{name}.test.js"));
         let mut node = with_browser(program("node"), browser)?;
         // One browser at a time: tests have limits of time, and two would share the cores.
         node.env("ENGINE_MODELS", models).args(["--test", "--test-concurrency=1", "--test-reporter=spec"]).args(tests);
