@@ -121,3 +121,9 @@ extern "C" __global__ void norm_backward(real *gradient, real *dropped, const re
     write_block_sum(sums + HIDDEN, shift_sum);
     write_block_sum(sums + 2 * HIDDEN, bias_sum);
 }
+
+// The sums that norm_backward's blocks have left, each (+)= to its place; those that nobody wants are null. Blocks are (columns / LANES, 3).
+extern "C" __global__ void norm_sums(const float *partial, float *scale, float *shift, float *bias, int count, int accumulate) {
+    float *out = blockIdx.y == 0 ? scale : blockIdx.y == 1 ? shift : bias;
+    if (out) sum_rows(partial + blockIdx.y * HIDDEN, out, blockIdx.x * LANES, count, HIDDEN, 3 * HIDDEN, accumulate);
+}
