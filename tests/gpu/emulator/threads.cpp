@@ -84,7 +84,7 @@ template <class A> static void multiply_add(float (&sums)[4], const A &a, unsign
 }
 
 // ldmatrix .x4, and .x4.trans: row of a matrix and its column change places.
-template <class T> static void load_matrices(unsigned (&out)[4], const T *row, bool transposed) {
+template <class T> static void exchange_matrices(unsigned (&out)[4], const T *row, bool transposed) {
     if (reinterpret_cast<uint64_t>(row) % 16) __builtin_trap();
     threads[current].exchanged = reinterpret_cast<uint64_t>(row);
     wait(FOR_WARP);
@@ -98,11 +98,12 @@ template <class T> static void load_matrices(unsigned (&out)[4], const T *row, b
     }
     wait(FOR_WARP);
 }
-template <class T> static void load_matrices(unsigned (&out)[4], const T *row) { load_matrices(out, row, false); }
-template <class T> static void load_transposed(unsigned (&out)[4], const T *row) { load_matrices(out, row, true); }
+template <class T> static void load_matrices(unsigned (&out)[4], const T *tile, int row) { exchange_matrices(out, tile + row, false); }
+template <class T> static void load_transposed(unsigned (&out)[4], const T *tile, int row) { exchange_matrices(out, tile + row, true); }
 
 // cp.async of 16 bytes.
-static void begin_copy(void *to, const void *from, bool there) {
+template <class T> static void begin_copy(T *tile, int offset, const T *from, bool there) {
+    T *to = tile + offset;
     if (reinterpret_cast<uint64_t>(to) % 16 || reinterpret_cast<uint64_t>(from) % 16) __builtin_trap();
     Copy copy = {to, {}};
     if (there) memcpy(copy.bytes, from, 16);
@@ -129,9 +130,6 @@ static float __fadd_rn(float a, float b) { return a + b; }
 static float __fsub_rn(float a, float b) { return a - b; }
 static float __fdiv_rn(float a, float b) { return a / b; }
 static float __fsqrt_rn(float a) { return sqrtf(a); }
-// The C library's own headers have this name.
-#define __expf expf
-static float __fdividef(float a, float b) { return a / b; }
 
 static void thread_body() {
     for (;;) {

@@ -17,14 +17,14 @@ __device__ __forceinline__ ValueAndSlope activation(float x, int form) {
     }
     if (form == GELU_ERF) {
         // The normal distribution by Abramowitz and Stegun, 26.2.17, whose one exponential is the density too: off by 7.5e-8 at most.
-        float density = __expf(-0.5f * x * x) * 0.3989422804014327f, t = __fdividef(1.0f, 1.0f + 0.2316419f * fabsf(x));
+        float density = exponential(-0.5f * x * x) * 0.3989422804014327f, t = reciprocal(1.0f + 0.2316419f * fabsf(x));
         float series = t * (0.319381530f + t * (-0.356563782f + t * (1.781477937f + t * (-1.821255978f + t * 1.330274429f))));
         float cumulative = x < 0.0f ? density * series : 1.0f - density * series;
         return {x * cumulative, cumulative + x * density};
     }
     // sqrt(2/pi); 0.5 (1 + tanh u) is the logistic function of 2u.
     const float root = 0.7978845608028654f;
-    float inner = root * (x + 0.044715f * x * x * x), logistic = __fdividef(1.0f, 1.0f + __expf(-2.0f * inner));
+    float inner = root * (x + 0.044715f * x * x * x), logistic = reciprocal(1.0f + exponential(-2.0f * inner));
     float slope = root * (1.0f + 3.0f * 0.044715f * x * x);
     return {x * logistic, logistic + 2.0f * x * logistic * (1.0f - logistic) * slope};
 }

@@ -32,27 +32,29 @@ __device__ __forceinline__ void multiply_add(float (&sums)[4], const Operand &a,
                  : "r"(a.at[0]), "r"(a.at[1]), "r"(a.at[2]), "r"(a.at[3]), "r"(b0), "r"(b1));
 }
 
-__device__ __forceinline__ u32 shared_address(const bf16 *place) {
+// What lies so many values after the beginning of a tile: one register for the tile, the rest is in the instruction.
+__device__ __forceinline__ u32 shared_address(const bf16 *tile, int offset) {
     u32 address;
-    asm("{ .reg .u64 wide; cvta.to.shared.u64 wide, %1; cvt.u32.u64 %0, wide; }" : "=r"(address) : "l"(place));
-    return address;
+    asm("{ .reg .u64 wide; cvta.to.shared.u64 wide, %1; cvt.u32.u64 %0, wide; }" : "=r"(address) : "l"(tile));
+    return address + offset * u32(sizeof(bf16));
 }
 
 // Four 8x8 matrices: lanes 8 i to 8 i + 7 name the rows of number i. A lane gets of each, in row `group`, columns 2 pair and 2 pair + 1.
-__device__ __forceinline__ void load_matrices(u32 (&out)[4], const bf16 *row) {
+__device__ __forceinline__ void load_matrices(u32 (&out)[4], const bf16 *tile, int row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3]) : "r"(shared_address(row)) : "memory");
+                 : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3]) : "r"(shared_address(tile, row)) : "memory");
 }
 
 // The same of the transposed matrices.
-__device__ __forceinline__ void load_transposed(u32 (&out)[4], const bf16 *row) {
+__device__ __forceinline__ void load_transposed(u32 (&out)[4], const bf16 *tile, int row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3]) : "r"(shared_address(row)) : "memory");
+                 : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3]) : "r"(shared_address(tile, row)) : "memory");
 }
 
 // Begins to copy 16 bytes, or to write as many zeros, past the registers.
-__device__ __forceinline__ void begin_copy(bf16 *to, const bf16 *from, bool there) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(there ? 16 : 0) : "memory");
+__device__ __forceinline__ void begin_copy(bf16 *tile, int to, const bf16 *from, bool there) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(tile, to)), "l"(from), "r"(there ? 16 : 0)
+                 : "memory");
 }
 
 // Waits for what this thread began to copy.
@@ -78,7 +80,7 @@ __device__ __forceinline__ void load_tile(bf16 *tile, const bf16 *first, u64 str
     for (int i = threadIdx.x; i < TILE * packs; i += WARPS * LANES) {
         int row = i / packs, column = i % packs * 8;
         bool there = row < count;
-        begin_copy(tile + row * STRIDE + column, there ? first + row * stride + column : first, there);
+        begin_copy(tile, row * STRIDE + column, there ? first + row * stride + column : first, there);
     }
 }
 
@@ -95,8 +97,9 @@ __device__ __forceinline__ void load_keys(bf16 *keys, bf16 *values, float *paddi
     __syncthreads();
 }
 
-// sums[n] = rows . tile rows 8 n to 8 n + 7.
-__device__ __forceinline__ void times_rows(float (&sums)[PART / 8][4], const Operand (&rows)[STEPS], const bf16 *tile) {
+// sums[n] = rows . rows 8 n to 8 n + 7 of a tile's part.
+__device__ __forceinline__ void times_rows(float (&sums)[PART / 8][4], const Operand (&rows)[STEPS], const bf16 *tile, int part) {
+    int own = (part * PART + lane() / 16 * 8 + lane() % 8) * STRIDE + lane() / 8 % 2 * 8;
 #pragma unroll
     for (int n = 0; n < PART / 8; n += 2) {
 #pragma unroll
@@ -104,15 +107,16 @@ __device__ __forceinline__ void times_rows(float (&sums)[PART / 8][4], const Ope
 #pragma unroll
         for (int step = 0; step < STEPS; ++step) {
             u32 b[4];
-            load_matrices(b, tile + (n * 8 + lane() / 16 * 8 + lane() % 8) * STRIDE + step * 16 + lane() / 8 % 2 * 8);
+            load_matrices(b, tile, own + n * 8 * STRIDE + step * 16);
             multiply_add(sums[n], rows[step], b[0], b[1]);
             multiply_add(sums[n + 1], rows[step], b[2], b[3]);
         }
     }
 }
 
-// out += weights [16, PART] . tile [PART, HEAD_SIZE].
-__device__ __forceinline__ void add_product(float (&out)[STEPS * 2][4], const float (&weights)[PART / 8][4], const bf16 *tile) {
+// out += weights [16, PART] . part [PART, HEAD_SIZE] of a tile.
+__device__ __forceinline__ void add_product(float (&out)[STEPS * 2][4], const float (&weights)[PART / 8][4], const bf16 *tile, int part) {
+    int own = (part * PART + lane() / 8 % 2 * 8 + lane() % 8) * STRIDE + lane() / 16 * 8;
 #pragma unroll
     for (int step = 0; step < PART / 16; ++step) {
         const float *left = weights[2 * step], *right = weights[2 * step + 1];
@@ -120,7 +124,7 @@ __device__ __forceinline__ void add_product(float (&out)[STEPS * 2][4], const fl
 #pragma unroll
         for (int n = 0; n < STEPS * 2; n += 2) {
             u32 b[4];
-            load_transposed(b, tile + (step * 16 + lane() / 8 % 2 * 8 + lane() % 8) * STRIDE + (n + lane() / 16) * 8);
+            load_transposed(b, tile, own + step * 16 * STRIDE + n * 8);
             multiply_add(out[n], a, b[0], b[1]);
             multiply_add(out[n + 1], a, b[2], b[3]);
         }
@@ -206,7 +210,7 @@ extern "C" __global__ void FOUR_BLOCKS attention_tiles_forward(const bf16 *qkv, 
             u32 bits[2];
             draw_bits(bits, dropout, kept, length, first_query, first + part * PART);
             float weights[PART / 8][4];
-            times_rows(weights, query, keys + part * PART * STRIDE);
+            times_rows(weights, query, keys, part);
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
                 float largest = top[half];
@@ -220,7 +224,7 @@ extern "C" __global__ void FOUR_BLOCKS attention_tiles_forward(const bf16 *qkv, 
                     }
                 }
                 largest = quad_max(largest);
-                float factor = __expf(top[half] - largest);
+                float factor = exponential(top[half] - largest);
                 top[half] = largest;
                 sum[half] *= factor;
 #pragma unroll
@@ -233,13 +237,13 @@ extern "C" __global__ void FOUR_BLOCKS attention_tiles_forward(const bf16 *qkv, 
                 for (int n = 0; n < PART / 8; ++n) {
 #pragma unroll
                     for (int i = 0; i < 2; ++i) {
-                        float weight = __expf(weights[n][2 * half + i] - largest);
+                        float weight = exponential(weights[n][2 * half + i] - largest);
                         sum[half] += weight;
                         weights[n][2 * half + i] = own >> (n * 8 + i) & 1 ? weight : 0.0f;
                     }
                 }
             }
-            add_product(result, weights, values + part * PART * STRIDE);
+            add_product(result, weights, values, part);
         }
     }
     float factors[2];
@@ -294,8 +298,8 @@ extern "C" __global__ void FOUR_BLOCKS attention_tiles_backward_queries(const bf
                 if (dropout.threshold != 0 && row < length) bits[half] = kept[word_of(head_row(length, row), length, first + part * PART)];
             }
             float weights[PART / 8][4], inner[PART / 8][4];
-            times_rows(weights, query, keys + part * PART * STRIDE);
-            times_rows(inner, outer, values + part * PART * STRIDE);
+            times_rows(weights, query, keys, part);
+            times_rows(inner, outer, values, part);
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
                 u32 own = bits[half] >> pair() * 2;
@@ -306,11 +310,11 @@ extern "C" __global__ void FOUR_BLOCKS attention_tiles_backward_queries(const bf
                         float score = weights[n][2 * half + i] * scale + padding[part * PART + n * 8 + pair() * 2 + i];
                         float &value = inner[n][2 * half + i];
                         value = own >> (n * 8 + i) & 1 ? value * dropout.scale : 0.0f;
-                        value = __expf(score - divisor[half]) * (value - along[half]) * scale;
+                        value = exponential(score - divisor[half]) * (value - along[half]) * scale;
                     }
                 }
             }
-            add_product(result, inner, keys + part * PART * STRIDE);
+            add_product(result, inner, keys, part);
         }
     }
     const float whole[2] = {1.0f, 1.0f};
@@ -355,8 +359,8 @@ extern "C" __global__ void THREE_BLOCKS attention_tiles_backward_keys(const bf16
 #pragma unroll 1
         for (int part = 0; part < WORDS; ++part) {
             float weights[PART / 8][4], inner[PART / 8][4];
-            times_rows(weights, key, queries + part * PART * STRIDE);
-            times_rows(inner, value, outer + part * PART * STRIDE);
+            times_rows(weights, key, queries, part);
+            times_rows(inner, value, outer, part);
 #pragma unroll
             for (int n = 0; n < PART / 8; ++n) {
 #pragma unroll
@@ -364,13 +368,13 @@ extern "C" __global__ void THREE_BLOCKS attention_tiles_backward_keys(const bf16
                     int query = part * PART + n * 8 + pair() * 2 + i % 2;
                     u32 own = bits[warp() / 2][query] >> (warp() % 2 * 16 + group() + i / 2 * 8);
                     float factor = own & 1 ? dropout.scale : 0.0f;
-                    float weight = __expf(weights[n][i] * scale + padding[i / 2] - divisor[query]);
+                    float weight = exponential(weights[n][i] * scale + padding[i / 2] - divisor[query]);
                     inner[n][i] = weight * (inner[n][i] * factor - along[query]) * scale;
                     weights[n][i] = weight * factor;
                 }
             }
-            add_product(value_result, weights, outer + part * PART * STRIDE);
-            add_product(key_result, inner, queries + part * PART * STRIDE);
+            add_product(value_result, weights, outer, part);
+            add_product(key_result, inner, queries, part);
         }
     }
     const float whole[2] = {1.0f, 1.0f};

@@ -26,6 +26,26 @@ __device__ __forceinline__ float to_float(float value) { return value; }
 __device__ __forceinline__ float to_float(bf16 value) { return __uint_as_float(u32(value.bits) << 16); }
 
 __device__ __forceinline__ void store(float *place, float value) { *place = value; }
+// The processor's own exponential and reciprocal, right to 2 units in the last place or so; what is too small for a normal number is 0.
+__device__ __forceinline__ float exponential(float x) {
+#ifdef __CUDACC__
+    float result;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x * 1.44269504088896341f));
+    return result;
+#else
+    return expf(x);
+#endif
+}
+__device__ __forceinline__ float reciprocal(float x) {
+#ifdef __CUDACC__
+    float result;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+    return result;
+#else
+    return 1.0f / x;
+#endif
+}
+
 // Two neighbours as bf16 values, rounded to nearest even; the first in the lower half.
 __device__ __forceinline__ u32 rounded(float low, float high) {
 #ifdef __CUDACC__
