@@ -43,6 +43,9 @@ pack() {
 # The number of a key in a file of JSON; nothing if there is none.
 number() { sed -n 's/.*"'"$1"'": *\(-\{0,1\}[0-9][0-9.eE+-]*\).*/\1/p' "$2" | head -n 1; }
 
+# The same, to three decimals.
+short() { printf '%.3f' "$(number "$1" "$2")"; }
+
 # Prints a line of the table: what, result.
 row() { printf '%-50s %s\n' "$1" "$2" | tee -a "$out/table.txt"; }
 
@@ -85,7 +88,7 @@ start() {
     local state
     for state in cold cached; do
         try "start, $state" "start-$state.json" 60 "$native" bench train --json --quiet --cases "$1" --steps 1 --warmup 0 --device "$device" $small &&
-            row "start of the process to the first update, $state" "$(number first_step_seconds "$logs/start-$state.json") s"
+            row "start of the process to the first update, $state" "$(short first_step_seconds "$logs/start-$state.json") s"
     done
 }
 
@@ -93,8 +96,9 @@ bench() {
     local name="b${1%x*}-s${1#*x}" file
     file="bench-$name.json"
     try "$name" "$file" 90 "$native" bench train --json --quiet --cases "$1" --device "$device" $small ${UPDATES:+--steps "$UPDATES" --warmup 2} || return
-    row "$name" "$(number step_ms_median "$logs/$file") ms ($(for part in forward backward optimizer; do number "${part}_ms" "$logs/$file"; done | paste -sd +)), \
-$(number ceiling_share "$logs/$file") of the large product, $(number peak_memory_bytes "$logs/$file") bytes"
+    file=$logs/$file
+    row "$name" "$(short step_ms_median "$file") ms ($(short forward_ms "$file") + $(short backward_ms "$file") + $(short optimizer_ms "$file")), \
+$(short ceiling_share "$file") of the large product, $(number peak_memory_bytes "$file") bytes"
 }
 
 # The same case by PyTorch; its fastest variant with a mask counts. Variants that begin are finished, if the step's time allows it.
@@ -108,7 +112,7 @@ bert_step.BASE = dataclasses.replace(bert_step.BASE, batch=${1%x*}, seq=${1#*x},
 import pretrain_step
 sys.argv = ['pretrain_step.py', '--budget-s', '90', '--variants', '${VARIANTS:-graph,graph-compile,graph-max}', '--json', '$logs/peer-$name.jsonl']
 pretrain_step.main()"
-    row "PyTorch, $name" "$(best "$name")"
+    [ -z "$(best "$name")" ] || row "PyTorch, $name" "$(best "$name") ms"
 }
 
 # Name and milliseconds of PyTorch's fastest variant of a case, as far as they were measured.
