@@ -1,288 +1,215 @@
 #!/usr/bin/env bash
-# Everything that is promised of training on an NVIDIA GPU, tried and measured on a machine that may have nothing but the driver, CUDA's libraries
-# and a shell. Nothing is installed and nothing is fetched. A step that fails is named, and the next is tried.
+# What is promised of training on an NVIDIA GPU, tried and measured on a machine that may have nothing but the driver, CUDA's libraries and a shell, for
+# a few minutes. Nothing is installed and nothing is fetched. What matters most comes first; every step has a limit, and what is known is
+# written after each of them.
 #
-#   tests/gpu/first_run.sh pack FOLDER
-#       on the machine that builds: puts the programs into FOLDER
-#   FOLDER/first_run.sh accept [--out DIR] [--python PYTHON --peers DIR] [--budget SECONDS] [STEP...]
-#       on the machine with the GPU: all steps, or those that are named (doctor parity sanitizer start bench peers curve), then a table and
-#       train-GPU.md and .json. PYTHON has torch, DIR has pretrain_step.py; without them there is nothing to compare with. Status 1: a step failed.
-#   FOLDER/first_run.sh run RUN [--seconds N] [--steps N] [--vocab FILE] [--notes FILE:COLUMN]...
-#       BERT-base on invented notes and those in a FILE's COLUMN, 150,000 updates: begins the run in the folder RUN, or goes on with it, and stops after N seconds.
-#       Called until it says that the run is done; what it was stopped for is the resumption in its middle.
+#   tests/gpu/first_run.sh pack FOLDER [PEERS]
+#       on the machine that builds: the programs into FOLDER, and with them PyTorch's step, pretrain_step.py, from the folder PEERS
+#   FOLDER/first_run.sh accept OUT [STEP...]
+#       on the machine with the GPU: all steps, or those that are named, as far as BUDGET seconds (560) go. OUT gets table.txt, train-GPU.md and
+#       .json, and logs.tar.gz. PYTHON (python3) has torch. Status 1: something failed.
+#   FOLDER/first_run.sh run RUN SECONDS FLAG...
+#       `native train` with these flags begins in the folder RUN, or goes on there, and stops after so long, to be called again
 #
 # Where there is no GPU, an emulated one shows whether the steps work: tests/gpu/emulator/build.sh /tmp/gpu, then with LD_LIBRARY_PATH=/tmp/gpu
 # NATIVE=target/debug/native NATIVE_TESTS=target/debug/deps/native-… SMALL='--hidden-size 32 --num-hidden-layers 1 --num-attention-heads 2'
-# CASES='2x16 1x32' UPDATES=3 BATCH=1 NOTES=40
+# BATCH=1 UPDATES=3 NOTES=40 accept OUT doctor start:2x16 bench:2x16 curve
 set -uo pipefail
 
+steps=(doctor start:32x128 parity bench:32x128 peer:32x128 sanitizer bench:256x128 bench:32x512 curve reference peer:256x128 peer:32x512)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 native=${NATIVE:-$here/native}
 tests=${NATIVE_TESTS:-$here/native-tests}
 device=${DEVICE:-cuda}
+python=${PYTHON:-python3}
+# To try this script: flags of a smaller model's shape, fewer updates, examples and notes.
+small=${SMALL:-} model=${SMALL:+small} updates=${UPDATES:-500} batch=${BATCH:-32} notes=${NOTES:-3000}
 
 pack() {
     set -e
     local folder tests
-    folder=$(realpath -m "$1")
+    mkdir -p "$1"
+    folder=$(realpath "$1")
+    [ -z "${2:-}" ] || { mkdir -p "$folder/peers" && cp "$2"/pretrain_step.py "$2"/bert_step.py "$folder/peers"; }
     cd "$here/../.."
-    mkdir -p "$folder"
     cargo build --release --workspace
     tests=$(cargo test --release --no-run --workspace 2>&1 | sed -n 's|.*Executable unittests src/main.rs (\(.*/native-[0-9a-f]*\))|\1|p')
-    strip -o "$folder/native" target/release/native
+    strip -o "$folder/native" "${CARGO_TARGET_DIR:-target}/release/native"
     strip -o "$folder/native-tests" "$tests"
     cp tests/gpu/first_run.sh "$folder"
     du -sh "$folder"
 }
 
-# The number of a key in a line of JSON; nothing if there is none.
-number() { sed -n 's/.*"'"$1"'": *\(-\{0,1\}[0-9][0-9.eE+-]*\).*/\1/p' "${2:--}" | head -n 1; }
+# The number of a key in a file of JSON; nothing if there is none.
+number() { sed -n 's/.*"'"$1"'": *\(-\{0,1\}[0-9][0-9.eE+-]*\).*/\1/p' "$2" | head -n 1; }
+
+# The same, to three decimals.
+short() { printf '%.3f' "$(number "$1" "$2")"; }
 
 # Prints a line of the table: what, result.
 row() { printf '%-50s %s\n' "$1" "$2" | tee -a "$out/table.txt"; }
 
-# Runs a command, its output to a file; a line in the table if it fails. what, file, command...
+# Runs a command for at most so many seconds, its output to a file; a line in the table if it fails. what, file, seconds, command...
 try() {
-    local what=$1 file=$2
-    shift 2
-    "$@" > "$out/$file" 2>&1 && return
-    row "$what" "FAILED ($?), see $file: $(tail -n 1 "$out/$file" | cut -c1-100)"
+    local what=$1 file=$2 seconds=$3 left=$((budget - SECONDS)) status
+    shift 3
+    [ "$left" -gt 5 ] || { row "$what" "not tried: the time is over"; return 1; }
+    timeout --kill-after 5 "$((seconds < left ? seconds : left))" "$@" > "$logs/$file" 2>&1 && return
+    status=$?
+    row "$what" "FAILED ($status$([ $status != 124 ] || echo ', out of time')): $(tail -n 1 "$logs/$file" | cut -c1-100)"
     return 1
 }
 
-# BERT-base's 28,996 entries, whatever vocabulary the notes give; examples of 128 and 512 tokens.
-prepare() {
-    [ -f "$work/ready" ] && return
-    echo '{"model_type": "bert", "vocab_size": 28996}' > "$work/base.json"
-    "$native" sample --out "$work/notes.csv" --notes "$notes" --seed 1 --quiet &&
-        "$native" vocab --notes "$work/notes.csv" --out "$work/vocab.txt" --quiet &&
-        "$native" prepare --notes "$work/notes.csv" --vocab "$work/vocab.txt" --out "$work/data" --holdout 0.02 --quiet &&
-        touch "$work/ready"
-}
-
-doctor() { try "native doctor" doctor.txt "$native" doctor && row "native doctor" ok; }
+doctor() { try doctor doctor.txt 60 "$native" doctor && row doctor ok; }
 
 parity() {
-    local began=$SECONDS
-    CLINICALBERT_TEST_GPU=1 try "kernels and updates against the CPU" parity.txt "$tests" cuda::parity --test-threads 1 --nocapture &&
-        row "kernels and updates against the CPU" "ok, $((SECONDS - began)) s, $(sed -n 's/^test result: ok. \([0-9]*\) passed.*/\1/p' "$out/parity.txt") tests"
+    CLINICALBERT_TEST_GPU=1 try "gradients and updates against the CPU" parity.txt 180 "$tests" cuda::parity --test-threads 1 --nocapture
+    local passed=$?
+    grep -h ' off by at most' "$logs/parity.txt" 2> /dev/null | sort | uniq | while read -r line; do row "" "$line"; done
+    [ $passed != 0 ] || row "gradients and updates against the CPU" ok
 }
 
+# Our kernels alone, because cuBLASLt's take minutes; without errors of calls, because libraries try what a driver may not have.
 sanitizer() {
-    local sanitizer tool
+    local sanitizer tool name ours=()
+    for name in norm_ embed_ activation_ attention_ rows_ classify_ loss _sums sum_partials add_values squares square_total clip adam; do
+        ours+=(--kernel-name "kns=$name")
+    done
     sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2> /dev/null | head -n 1)
-    [ -n "$sanitizer" ] || { row "compute-sanitizer" "not here"; return; }
+    [ -n "$sanitizer" ] || { row compute-sanitizer "not here"; return; }
     for tool in memcheck racecheck; do
-        CLINICALBERT_TEST_GPU=1 try "compute-sanitizer $tool" "$tool.txt" timeout 150 "$sanitizer" --tool "$tool" --error-exitcode 9 \
-            "$tests" cuda::parity::bf16_stays_near_the_cpu --exact --nocapture && row "compute-sanitizer $tool" clean
+        CLINICALBERT_TEST_GPU=1 try "compute-sanitizer $tool" "$tool.txt" 90 "$sanitizer" --tool "$tool" --report-api-errors no \
+            --error-exitcode 9 "${ours[@]}" "$tests" cuda::parity::bf16_stays_near_the_cpu --exact --nocapture && row "compute-sanitizer $tool" clean
     done
 }
 
 # Until the first update is done: with empty caches, then with full ones.
 start() {
-    local caches
-    caches=$(mktemp -d "$work/caches.XXXX")
+    local state
     for state in cold cached; do
-        XDG_CACHE_HOME=$caches try "start, $state" "start-$state.json" "$native" bench train --json --quiet --cases "${cases%% *}" --steps 1 --warmup 0 \
-            --device "$device" $small &&
-            row "start of the process to the first update, $state" "$(printf '%.2f s' "$(number first_step_seconds "$out/start-$state.json")")"
+        try "start, $state" "start-$state.json" 60 "$native" bench train --json --quiet --cases "$1" --steps 1 --warmup 0 --device "$device" $small &&
+            row "start of the process to the first update, $state" "$(short first_step_seconds "$logs/start-$state.json") s"
     done
 }
 
 bench() {
-    local case name
-    for case in $cases; do
-        name="$model-b${case%x*}-s${case#*x}"
-        try "$name" "bench-$name.json" "$native" bench train --json --quiet --cases "$case" --device "$device" $small \
-            ${UPDATES:+--steps "$UPDATES" --warmup 2} || continue
-        row "$name" "$(printf '%.3f ms, %.1f TFLOP/s, %.3f of the large product' "$(number step_ms_median "$out/bench-$name.json")" \
-            "$(number tflops "$out/bench-$name.json")" "$(number ceiling_share "$out/bench-$name.json")")"
-    done
+    local name="b${1%x*}-s${1#*x}" file
+    file="bench-$name.json"
+    try "$name" "$file" 90 "$native" bench train --json --quiet --cases "$1" --device "$device" $small ${UPDATES:+--steps "$UPDATES" --warmup 2} || return
+    file=$logs/$file
+    row "$name" "$(short step_ms_median "$file") ms ($(short forward_ms "$file") + $(short backward_ms "$file") + $(short optimizer_ms "$file")), \
+$(short ceiling_share "$file") of the large product, $(number peak_memory_bytes "$file") bytes"
 }
 
-# The same cases by PyTorch; its fastest variant with a mask counts.
-peers() {
-    [ -n "$python" ] && [ -f "$peers/pretrain_step.py" ] || { row "PyTorch" "not tried: --python and --peers"; return; }
-    local case name each
-    each=$((budget / $(wc -w <<< "$cases")))
-    for case in $cases; do
-        name="$model-b${case%x*}-s${case#*x}"
-        try "PyTorch, $name" "peer-$name.txt" "$python" -c "
+# The same case by PyTorch; its fastest variant with a mask counts. Variants that begin are finished, if the step's time allows it.
+peer() {
+    local name="b${1%x*}-s${1#*x}"
+    try "PyTorch, $name" "peer-$name.txt" 170 "$python" -c "
 import dataclasses, sys
-sys.path.insert(0, '$peers')
+sys.path.insert(0, '$here/peers')
 import bert_step
-bert_step.BASE = dataclasses.replace(bert_step.BASE, batch=${case%x*}, seq=${case#*x}, preds=-(-15 * ${case#*x} // 100))
+bert_step.BASE = dataclasses.replace(bert_step.BASE, batch=${1%x*}, seq=${1#*x}, preds=-(-15 * ${1#*x} // 100))
 import pretrain_step
-sys.argv = ['pretrain_step.py', '--budget-s', '$each', '--variants', '$variants', '--json', '$out/peer-$name.jsonl']
-pretrain_step.main()" || continue
-        row "PyTorch, $name" "$(best "$name" | tr ' ' ': ') ms"
-    done
+sys.argv = ['pretrain_step.py', '--budget-s', '90', '--variants', '${VARIANTS:-graph,graph-compile,graph-max}', '--json', '$logs/peer-$name.jsonl']
+pretrain_step.main()"
+    [ -z "$(best "$name")" ] || row "PyTorch, $name" "$(best "$name") ms"
 }
 
-# Name and milliseconds of PyTorch's fastest variant of a case.
+# Name and milliseconds of PyTorch's fastest variant of a case, as far as they were measured.
 best() {
-    sed -n 's/.*"kind": "step", "variant": "\([^"]*\)", "ms_median": \([0-9.]*\).*/\1 \2/p' "$out/peer-$1.jsonl" 2> /dev/null |
+    sed -n 's/.*"kind": "step", "variant": "\([^"]*\)", "ms_median": \([0-9.]*\).*/\1 \2/p' "$logs/peer-$1.jsonl" 2> /dev/null |
         grep -v nomask | sort -k 2 -n | head -n 1
 }
 
-# Updates in bf16 and in f32 from the same weights and batches: how far the losses are apart, means of 50 updates. Then PyTorch's own training
-# of a small model in f32: 12 updates, because it soon has its four batches by heart, and losses near 0 have no per cent.
+# Updates in bf16 and in f32 from the same weights and batches: how far the losses are apart, means of 50 updates.
 curve() {
-    if prepare > "$out/prepare.txt" 2>&1; then
-        losses && row "losses of $updates updates, bf16 and f32" "$(cat "$out/curve.txt")"
-    else
-        row "losses of $updates updates, bf16 and f32" "FAILED, see prepare.txt"
-    fi
-    reference
-}
-
-losses() {
-    local precision
+    local precision what="losses of $updates updates, bf16 and f32"
+    # BERT-base's 28,996 entries, whatever vocabulary the notes give.
+    echo '{"model_type": "bert", "vocab_size": 28996}' > "$work/base.json"
+    try "$what" prepare.txt 60 bash -c "cd '$work' && '$native' sample --out notes.csv --notes $notes --seed 1 --quiet &&
+        '$native' vocab --notes notes.csv --out vocab.txt --quiet && '$native' prepare --notes notes.csv --vocab vocab.txt --out data --quiet" || return
     for precision in f32 bf16; do
-        rm -rf "$work/curve-$precision"
-        try "$updates updates in $precision" "curve-$precision.txt" "$native" train --data "$work/data" --config-file "$work/base.json" $small \
-            --train-batch-size "$batch" --steps "$updates" --num-warmup-steps $((updates / 10)) --log-every 1 --save-checkpoints-steps "$updates" \
+        try "$what" "curve-$precision.txt" 90 "$native" train --data "$work/data" --config-file "$work/base.json" $small --train-batch-size "$batch" \
+            --steps "$updates" --num-warmup-steps $((updates / 10)) --log-every 1 --save-checkpoints-steps "$updates" \
             --device "$device" --precision "$precision" --out "$work/curve-$precision" || return
-        sed -n 's/.*"step": *\([0-9]*\).*"loss": *\([0-9.]*\).*/\1 \2/p' <(grep -v '"split"' "$work/curve-$precision/metrics.jsonl") > "$out/losses-$precision.txt"
+        sed -n 's/.*"step": *\([0-9]*\).*"loss": *\([0-9.]*\).*/\1 \2/p' <(grep -v '"split"' "$work/curve-$precision/metrics.jsonl") > "$logs/losses-$precision.txt"
     done
-    paste "$out/losses-f32.txt" "$out/losses-bf16.txt" | awk -v updates="$updates" '
+    row "$what" "$(paste "$logs/losses-f32.txt" "$logs/losses-bf16.txt" | awk -v updates="$updates" '
         $1 != $3 { wrong = 1 }
         { f += $2; b += $4; if (NR % 50 == 0 || NR == updates) { d = b / f - 1; if (d < 0) d = -d; if (d > most) most = d; f = b = 0 } }
-        END { if (wrong || NR < updates) print "FAILED: " NR " updates"; else printf "%.3f %% apart at most\n", 100 * most }' > "$out/curve.txt"
+        END { if (wrong || NR < updates) print "FAILED: " NR " updates"; else printf "%.3f %% apart at most\n", 100 * most }')"
 }
 
+# PyTorch's own training of a small model in f32: 12 updates, because it soon has its four batches by heart, and losses near 0 have no per cent.
 reference() {
-    [ -n "$python" ] && [ -f "$peers/pretrain_step.py" ] || { row "PyTorch's losses" "not tried: --python and --peers"; return; }
-    try "PyTorch's training in f32" reference.txt "$python" -c "
+    try "PyTorch's training in f32" reference.txt 60 "$python" -c "
 import pathlib, sys
-sys.path.insert(0, '$peers')
+sys.path.insert(0, '$here/peers')
 import pretrain_step
-pretrain_step.dump_reference(pathlib.Path('$out/reference'), 'none', steps=min(12, $updates))" || return
-    CLINICALBERT_TEST_GPU=1 CLINICALBERT_TEST_REFERENCE="$out/reference" try "PyTorch's losses" reference.txt \
+pretrain_step.dump_reference(pathlib.Path('$work/reference'), 'none')" || return
+    CLINICALBERT_TEST_GPU=1 CLINICALBERT_TEST_REFERENCE="$work/reference" try "losses, ours and PyTorch's" reference.txt 60 \
         "$tests" cuda::yardstick --test-threads 1 --nocapture &&
-        row "losses, ours and PyTorch's" "$(sed -n 's/.*losses: //p' "$out/reference.txt" | paste -sd ';')"
+        row "losses, ours and PyTorch's" "$(sed -n 's/.*losses: //p' "$logs/reference.txt" | paste -sd ';')"
 }
 
-# train-GPU.md and .json from what is in the folder.
+# train-GPU.md and .json and the logs, from what is there.
 write() {
-    local gpu driver name file line separator=
-    gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2> /dev/null | head -n 1)
-    driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2> /dev/null | head -n 1)
+    local gpu driver name file case variant ms values json='' table=''
+    IFS=, read -r gpu driver <<< "$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2> /dev/null | head -n 1)"
     name=train-$(tr -cs 'A-Za-z0-9\n' - <<< "${gpu:-unknown}" | tr 'A-Z' 'a-z')
+    for file in "$logs"/bench-*.json; do
+        case=$(basename "$file" .json) case=${case#bench-}
+        [ -f "$file" ] && [ -n "$(number step_ms_median "$file")" ] || continue
+        read -r variant ms <<< "$(best "$case")"
+        values=("$(number step_ms_median "$file")" "$(number step_ms_p95 "$file")" "$(number ceiling_share "$file")" "$(number peak_memory_bytes "$file")")
+        json+=$(printf '%s\n  {"case": "%s", "step_ms_median": %s, "step_ms_p95": %s, "ceiling_share": %s, "peak_memory_bytes": %s, "best_peer_ms": %s, "best_peer": %s}' \
+            "${json:+,}" "${model:-base}-$case" "${values[@]}" "${ms:-null}" "$([ -n "$variant" ] && echo "\"PyTorch, $variant\"" || echo null)")
+        table+=$(printf '\n| %s | %s | %s | %s | %s | %s %s |' "$case" "${values[@]}" "$ms" "$variant")
+    done
+    printf '{"gpu": "%s", "driver": "%s", "date": "%s", "command": "%s", "cases": [%s\n]}\n' "$gpu" "${driver# }" "$(date -u +%F)" "$command" "$json" > "$out/$name.json"
     {
-        printf '{"gpu": "%s", "driver": "%s", "date": "%s", "command": "%s", "cases": [' "$gpu" "$driver" "$(date -u +%F)" "$command"
-        for file in "$out"/bench-*.json; do
-            [ -f "$file" ] && [ -n "$(number step_ms_median "$file")" ] || continue
-            line=$(basename "$file" .json)
-            read -r variant ms <<< "$(best "${line#bench-}")"
-            printf '%s\n  {"case": "%s", "step_ms_median": %s, "step_ms_p95": %s, "best_peer_ms": %s, "best_peer": %s, "ceiling_share": %s, "peak_memory_bytes": %s}' \
-                "$separator" "${line#bench-}" "$(number step_ms_median "$file")" "$(number step_ms_p95 "$file")" "${ms:-null}" \
-                "$([ -n "$variant" ] && echo "\"PyTorch, $variant\"" || echo null)" "$(number ceiling_share "$file")" "$(number peak_memory_bytes "$file")"
-            separator=,
-        done
-        printf '\n]}\n'
-    } > "$out/$name.json"
-    {
-        printf '# Training on %s\n\nDriver %s, %s. `%s`\n\n' "${gpu:-a GPU}" "${driver:-unknown}" "$(date -u +%F)" "$command"
-        printf '| case | ms an update | 95 %% | fastest PyTorch, ms | share of a large product | memory |\n|---|--:|--:|--:|--:|--:|\n'
-        sed -n 's/.*"case": "\([^"]*\)", "step_ms_median": \([^,]*\), "step_ms_p95": \([^,]*\), "best_peer_ms": \([^,]*\), "best_peer": \(.*\), "ceiling_share": \([^,]*\), "peak_memory_bytes": \([^}]*\)}.*/| \1 | \2 | \3 | \4 (\5) | \6 | \7 |/p' "$out/$name.json"
-        printf '\n```text\n'
-        cat "$out/table.txt"
-        printf '```\n'
+        printf '# Training on %s\n\nDriver%s, %s. `%s`\n\n' "${gpu:-a GPU}" "$driver" "$(date -u +%F)" "$command"
+        printf '| case | ms an update | 95 %% | share of a large product | bytes of memory | fastest PyTorch, ms |\n|---|--:|--:|--:|--:|--:|%s\n' "$table"
+        printf '\n```text\n%s\n```\n' "$(cat "$out/table.txt")"
     } > "$out/$name.md"
-    echo "$out/$name.md"
+    tar -czf "$out/logs.tar.gz" -C "$logs" .
 }
 
 accept() {
-    local steps=()
-    out=results python='' peers='' budget=240
-    while [ $# -gt 0 ]; do
-        case $1 in
-            --out) out=$2; shift 2 ;;
-            --python) python=$2; shift 2 ;;
-            --peers) peers=$(realpath "$2"); shift 2 ;;
-            --budget) budget=$2; shift 2 ;;
-            *) steps+=("$1"); shift ;;
-        esac
-    done
-    out=$(realpath -m "$out")
-    work=$(mktemp -d)
-    cases=${CASES:-32x128 256x128 32x512}
-    variants=${VARIANTS:-graph,graph-compile,max-autotune,graph-max}
-    # To try this script where there is no GPU: flags of a smaller model's shape, fewer updates, examples and notes.
-    small=${SMALL:-}
-    model=base
-    [ -z "$small" ] || model=small
-    updates=${UPDATES:-500} batch=${BATCH:-32} notes=${NOTES:-3000}
-    mkdir -p "$out"
-    touch "$out/table.txt"
-    [ ${#steps[@]} -gt 0 ] || steps=(doctor parity sanitizer start bench curve peers)
+    mkdir -p "${1:?OUT}"
+    out=$(realpath "$1") work=$(mktemp -d) budget=${BUDGET:-560}
+    logs=$work/logs
+    export XDG_CACHE_HOME=$work/caches
+    mkdir "$logs"
+    : > "$out/table.txt"
+    shift
+    [ $# = 0 ] || steps=("$@")
     for step in "${steps[@]}"; do
         case $step in
-            doctor | parity | sanitizer | start | bench | peers | curve) "$step" ;;
+            doctor | parity | sanitizer | curve | reference) "$step" ;;
+            start:*x* | bench:*x* | peer:*x*) "${step%:*}" "${step#*:}" ;;
             *) row "$step" "FAILED: there is no such step" ;;
         esac
+        write
     done
     rm -rf "$work"
-    write
     # What failed is the last thing that is said, and the status.
     ! grep FAILED "$out/table.txt"
 }
 
 run() {
-    local folder=$1 seconds=540 steps=150000 vocab='' notes=() data=(--data invented) note number=0 status
-    shift
-    while [ $# -gt 0 ]; do
-        case $1 in
-            --seconds) seconds=$2; shift 2 ;;
-            --steps) steps=$2; shift 2 ;;
-            --vocab) vocab=$(realpath "$2"); shift 2 ;;
-            --notes) notes+=("$(realpath "${2%:*}"):${2##*:}"); shift 2 ;;
-            *) usage ;;
-        esac
-    done
-    local began=$SECONDS
-    mkdir -p "$folder" && cd "$folder" || exit 2
-    if [ ! -f run/run.toml ]; then
-        set -e
-        echo '{"model_type": "bert", "vocab_size": 28996}' > base.json
-        [ -f notes.csv ] || "$native" sample --out notes.csv --notes "${NOTES:-20000}" --seed 1 --quiet
-        [ -n "$vocab" ] || { vocab=vocab.txt; [ -f vocab.txt ] || "$native" vocab --notes notes.csv --out vocab.txt --quiet; }
-        "$native" prepare --notes notes.csv --vocab "$vocab" --out invented --holdout 0.01 --quiet
-        for note in "${notes[@]}"; do
-            number=$((number + 1))
-            "$native" prepare --notes "${note%:*}" --text-column "${note##*:}" --vocab "$vocab" --out "notes-$number" --holdout 0.01 --quiet
-            data+=(--data "notes-$number")
-        done
-        set +e
-    fi
-    local command=("$native" train --out run --device "$device")
-    if [ -f run/run.toml ]; then
-        command+=(--resume)
-    else
-        command+=("${data[@]}" --config-file base.json --steps "$steps" --save-checkpoints-steps 10000 --log-every 100 \
-            ${SMALL:-} ${BATCH:+--train-batch-size "$BATCH"})
-    fi
+    local folder=$1 seconds=$2
+    shift 2
+    [ ! -f "$folder/run.toml" ] || set -- --resume
     # An interrupt saves a checkpoint and stops.
-    timeout --signal INT --kill-after 60 "$((seconds - SECONDS + began))" "${command[@]}" 2>&1 | tee -a log.txt
-    status=${PIPESTATUS[0]}
-    if [ -f run/model/model.safetensors ]; then
-        echo "done; losses and held-out figures are in $folder/run/report.html and run/metrics.jsonl"
-        grep '"split"' run/metrics.jsonl | sed -n '1p;$p'
-    else
-        echo "not done (status $status): call it again"
-    fi
-}
-
-usage() {
-    sed -n '2,20s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
-    exit 2
+    timeout --signal INT --kill-after 60 "$seconds" "$native" train --out "$folder" --device "$device" "$@"
+    [ -f "$folder/model/model.safetensors" ] || echo "not done: call it again"
 }
 
 command="first_run.sh $*"
 case "${1:-}" in
-    pack) pack "${2:?FOLDER}" ;;
-    accept) shift; accept "$@" ;;
-    run) run "${2:?RUN}" "${@:3}" ;;
-    *) usage ;;
+    pack) pack "${2:?FOLDER}" "${3:-}" ;;
+    accept) accept "${@:2}" ;;
+    run) run "${2:?RUN}" "${3:?SECONDS}" "${@:4}" ;;
+    *) sed -n '2,21s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac

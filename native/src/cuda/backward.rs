@@ -2,28 +2,36 @@
 //!
 //! A gradient that a second operation adds to is added to by the matrix product itself; there is no zeroing and adding.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use clinicalbert_core::{
     Error, Result,
-    bert::{Dropout, Linear, NormRule},
+    bert::{Dropout, Linear, Norm, NormRule},
 };
 
 use super::{
+    layout::CHUNK,
     plan::{Argument, Memory, Place, Product, Storage},
-    record::{Done, Recorder, SQUARES, THREADS, Value, WARPS, WIDE, plain, row_blocks, transposed},
+    record::{Done, Recorder, SPAN, SQUARES, THREADS, Value, WARPS, WIDE, plain, row_blocks, transposed},
 };
 
-/// Most blocks that share the rows of a LayerNorm's backward pass; each leaves one set of partial sums.
-const NORM_BLOCKS: usize = 256;
-/// Most groups of rows that a column's sum is made of.
+/// Most blocks that share the rows of a LayerNorm's backward pass; each leaves one set of partial sums. As many as an H200 runs at once.
+const NORM_BLOCKS: usize = 384;
+/// Columns of a block that sums over rows, rows that it takes at a time, and most blocks that share a column.
+const COLUMNS: usize = 32 * SPAN;
+const WIDE_WARPS: usize = WIDE / 32;
 const COLUMN_GROUPS: usize = 64;
 /// Most blocks of a sum of squares.
-const SQUARE_BLOCKS: usize = 512;
+const SQUARE_BLOCKS: usize = 1024;
 
 /// Blocks that sum this many squares.
 pub fn square_blocks(values: usize) -> usize {
-    values.div_ceil(4 * WIDE).clamp(1, SQUARE_BLOCKS)
+    values.div_ceil(CHUNK).clamp(1, SQUARE_BLOCKS)
+}
+
+/// Blocks that sum over rows.
+fn column_blocks(rows: usize, width: usize) -> [usize; 3] {
+    [width.div_ceil(COLUMNS), rows.div_ceil(WIDE_WARPS).clamp(1, COLUMN_GROUPS), 1]
 }
 
 /// Gradients of what has been computed.
@@ -31,8 +39,8 @@ pub fn square_blocks(values: usize) -> usize {
 struct Gradients {
     /// By the place of the value.
     places: HashMap<Place, Place>,
-    /// Partial sums over rows that a LayerNorm's backward pass leaves, by the place of the gradient: the bias's before it.
-    sums: HashMap<Place, (Place, usize)>,
+    /// Gradients of results whose bias has its gradient already, from the LayerNorm that follows.
+    summed: HashSet<Place>,
 }
 
 /// How parameters' gradients are made.
@@ -55,14 +63,16 @@ impl Recorder<'_> {
         let tape = std::mem::take(&mut self.state.borrow_mut().tape);
         let first = self.launches();
         let mut gradients = Gradients::default();
-        for done in tape.iter().rev() {
-            self.back(done, &mut gradients, options)?;
+        for (index, done) in tape.iter().enumerate().rev() {
+            let before = index.checked_sub(1).and_then(|index| tape.get(index));
+            self.back(done, before, &mut gradients, options)?;
         }
         self.state.borrow_mut().plan.backward = first..self.launches();
         Ok(())
     }
 
-    fn back(&self, done: &Done, gradients: &mut Gradients, options: Options) -> Result<()> {
+    /// Goes back through an operation; `previous` is the one that was recorded before it.
+    fn back(&self, done: &Done, previous: Option<&Done>, gradients: &mut Gradients, options: Options) -> Result<()> {
         let of = |value: &Value, gradients: &Gradients| {
             gradients.places.get(&value.place).copied().ok_or_else(|| Error::Backend("CUDA: a result has no gradient".into()))
         };
@@ -100,22 +110,24 @@ impl Recorder<'_> {
                 // Without residual and dropout both gradients are one.
                 let two = residual.is_some() || dropout.is_some();
                 let dropped = two.then(|| self.real("dropped", x.rows, x.width).place);
-                let partial = self.norm_backward((gradient, dropped), x.place, *inverses, norm.weight, x.rows, (false, *dropout));
-                self.sum_into(partial, 3, 0, norm.weight, options);
-                self.sum_into(partial, 3, 1, norm.bias, options);
                 let inner = dropped.unwrap_or(gradient);
+                let bias = match previous {
+                    Some(Done::Linear { layer, out, before: None, .. }) if out.place == x.place => Some(layer.bias),
+                    _ => None,
+                };
+                self.norm_backward((gradient, dropped), x.place, *inverses, (norm, bias), x.rows, (false, *dropout), options);
                 gradients.places.insert(x.place, inner);
-                gradients.sums.insert(inner, partial);
+                gradients.summed.extend(bias.map(|_| inner));
                 if let Some(residual) = residual
                     && gradients.places.insert(residual.place, gradient).is_some()
                 {
                     return Err(Error::Backend("CUDA: a residual is used again after its norm".into()));
                 }
             }
-            Done::Attention { qkv, out, divisors, dropout } => {
+            Done::Attention { qkv, out, divisors, kept, dropout } => {
                 let gradient = of(out, gradients)?;
                 let inner = self.real("gradient", qkv.rows, qkv.width).place;
-                self.attention_backward(gradient, qkv, out, *divisors, inner, *dropout);
+                self.attention_backward(gradient, qkv, out, (*divisors, *kept), inner, *dropout);
                 gradients.places.insert(qkv.place, inner);
             }
             Done::Rows { x, indices, out } => {
@@ -137,10 +149,8 @@ impl Recorder<'_> {
             }
             Done::Embed { out, normalized, inverses, tables, dropout } => {
                 let gradient = of(out, gradients)?;
-                let partial =
-                    self.norm_backward((gradient, None), *normalized, *inverses, tables.norm.weight, out.rows, (true, *dropout));
-                self.sum_into(partial, 3, 0, tables.norm.weight, options);
-                self.sum_into(partial, 3, 1, tables.norm.bias, options);
+                let norm = (&tables.norm, None);
+                self.norm_backward((gradient, None), *normalized, *inverses, norm, out.rows, (true, *dropout), options);
                 self.table_gradients(gradient, [tables.word, tables.position, tables.token_type], options);
             }
         }
@@ -160,16 +170,14 @@ impl Recorder<'_> {
     ) {
         let (rows, width) = (x.rows, out.width);
         match before {
-            None => match gradients.sums.get(&gradient) {
-                Some(partial) => self.sum_into(*partial, 3, 2, layer.bias, options),
-                None => self.column_sums(Value { place: gradient, ..*out }, layer.bias, options),
-            },
+            None if gradients.summed.contains(&gradient) => {}
+            None => self.column_sums(Value { place: gradient, ..*out }, layer.bias, options),
             Some((before, form)) => {
-                let groups = rows.min(COLUMN_GROUPS);
+                let blocks @ [_, groups, _] = column_blocks(rows, width);
                 let partial = self.buffer("partial sums", 4 * groups * width);
                 let arguments = vec![gradient.into(), before.into(), partial.into(), rows.into(), width.into(), form.into()];
-                self.kernel("activation_backward", [width.div_ceil(WIDE), groups, 1], WIDE, arguments);
-                self.sum_partials(partial, groups, width, layer.bias, width, options.accumulate);
+                self.kernel("activation_backward", blocks, WIDE, arguments);
+                self.sum_partials(partial, groups, width, layer.bias, options);
             }
         }
         self.weight_gradient(gradient, width, x, layer.weight, options.accumulate, gradient_of(layer.weight));
@@ -220,8 +228,8 @@ impl Recorder<'_> {
         if alone {
             self.squares("gradient_squares", vec![place.into(), Argument::Pointer(None)], values);
             if options.accumulate {
-                let arguments = vec![place.into(), table.into(), 1.into(), values.into(), values.into(), flag(true)];
-                self.kernel("sum_partials", [values.div_ceil(WIDE), 1, 1], WIDE, arguments);
+                let arguments = vec![place.into(), table.into(), Argument::Long(values)];
+                self.kernel("add_values", [values.div_ceil(WIDE), 1, 1], WIDE, arguments);
             }
         }
     }
@@ -249,42 +257,47 @@ impl Recorder<'_> {
             gradient_of(position).into(),
             self.shape.sequences.into(),
             length.into(),
-            position.rows.into(),
             flag(options.accumulate),
         ];
-        self.kernel("position_sums", row_blocks(position.rows), THREADS, arguments);
-        let blocks = rows.div_ceil(WARPS).min(NORM_BLOCKS / WARPS);
+        self.kernel("position_sums", [position.rows, 1, 1], THREADS, arguments);
+        let blocks = rows.div_ceil(WARPS).min(NORM_BLOCKS);
         let (types, values) = (kind.rows, kind.rows * hidden);
-        let partial = self.buffer("type sums", 4 * blocks * WARPS * values);
+        let partial = self.buffer("type sums", 4 * blocks * values);
         let arguments = vec![gradient.into(), memory.types.into(), partial.into(), rows.into()];
         self.kernel("type_sums", [blocks, types, 1], THREADS, arguments);
-        self.sum_partials(partial, blocks * WARPS, values, kind, values, options.accumulate);
+        self.sum_partials(partial, blocks, values, kind, options);
     }
 
+    /// Gradients of a LayerNorm's argument and parameters, and of a bias before it.
+    #[allow(clippy::too_many_arguments, reason = "what the operation had, and its surroundings")]
     fn norm_backward(
         &self,
         (gradient, dropped): (Place, Option<Place>),
         normalized: Place,
         inverses: Place,
-        scale: Value,
+        (norm, bias): (&Norm<Value>, Option<Value>),
         rows: usize,
         (dropout_is_last, dropout): (bool, Option<Dropout>),
-    ) -> (Place, usize) {
-        let blocks = rows.div_ceil(WARPS).min(NORM_BLOCKS);
-        let partial = self.buffer("partial sums", 4 * 3 * blocks * scale.width);
+        options: Options,
+    ) {
+        let (blocks, width) = (rows.div_ceil(WARPS).min(NORM_BLOCKS), norm.weight.width);
+        let partial = self.buffer("partial sums", 4 * 3 * blocks * width);
         let arguments = vec![
             gradient.into(),
             Argument::Pointer(dropped),
             normalized.into(),
             inverses.into(),
-            scale.place.into(),
+            norm.weight.place.into(),
             partial.into(),
             rows.into(),
             flag(dropout_is_last),
             self.dropout(dropout),
         ];
         self.kernel("norm_backward", [blocks, 1, 1], THREADS, arguments);
-        (partial, blocks)
+        let [scale, shift] = [norm.weight, norm.bias].map(|parameter| gradient_of(parameter).into());
+        let bias = Argument::Pointer(bias.map(gradient_of));
+        let arguments = vec![partial.into(), scale, shift, bias, blocks.into(), flag(options.accumulate)];
+        self.kernel("norm_sums", [width.div_ceil(32), 3, 1], WIDE, arguments);
     }
 
     fn attention_backward(
@@ -292,7 +305,7 @@ impl Recorder<'_> {
         gradient: Place,
         qkv: &Value,
         out: &Value,
-        divisors: Place,
+        (divisors, kept): (Place, Option<Place>),
         inner: Place,
         dropout: Option<Dropout>,
     ) {
@@ -303,7 +316,8 @@ impl Recorder<'_> {
         // Both kernels have the same parameters; the second alone does not need the result.
         let arguments = |out: Option<Place>| {
             let places = [qkv.place, self.memory.mask].into_iter().chain(out).chain([gradient, divisors, alongs, inner]);
-            places.map(Argument::from).chain([length.into(), self.dropout(dropout)]).collect()
+            let rest = [length.into(), self.dropout(dropout)].into_iter().chain(kept.map(Argument::from));
+            places.map(Argument::from).chain(rest).collect()
         };
         self.kernel(for_queries, grid, THREADS, arguments(Some(out.place)));
         self.kernel(for_keys, grid, THREADS, arguments(None));
@@ -312,23 +326,18 @@ impl Recorder<'_> {
     /// The gradient of a bias: sums over rows.
     fn column_sums(&self, gradient: Value, bias: Value, options: Options) {
         let (rows, width) = (gradient.rows, gradient.width);
-        let groups = rows.min(COLUMN_GROUPS);
+        let blocks @ [_, groups, _] = column_blocks(rows, width);
         let partial = self.buffer("partial sums", 4 * groups * width);
         let arguments = vec![gradient.place.into(), partial.into(), rows.into(), width.into(), gradient.stride.into()];
-        self.kernel("column_sums", [width.div_ceil(WIDE), groups, 1], WIDE, arguments);
-        self.sum_partials(partial, groups, width, bias, width, options.accumulate);
+        self.kernel("column_sums", blocks, WIDE, arguments);
+        self.sum_partials(partial, groups, width, bias, options);
     }
 
-    /// The `which`-th of `sets` sets of sums that blocks have left.
-    fn sum_into(&self, (partial, blocks): (Place, usize), sets: usize, which: usize, parameter: Value, options: Options) {
-        let width = parameter.width;
-        self.sum_partials(partial.after(4 * which * width), blocks, width, parameter, sets * width, options.accumulate);
-    }
-
-    fn sum_partials(&self, partial: Place, count: usize, width: usize, parameter: Value, stride: usize, accumulate: bool) {
+    /// Sums of `count` rows of sums.
+    fn sum_partials(&self, partial: Place, count: usize, width: usize, parameter: Value, options: Options) {
         let out = gradient_of(parameter);
-        let arguments = vec![partial.into(), out.into(), count.into(), width.into(), stride.into(), flag(accumulate)];
-        self.kernel("sum_partials", [width.div_ceil(WIDE), 1, 1], WIDE, arguments);
+        let arguments = vec![partial.into(), out.into(), count.into(), width.into(), flag(options.accumulate)];
+        self.kernel("sum_partials", [width.div_ceil(32), 1, 1], WIDE, arguments);
     }
 
     /// Adds a sum of squares of so many values to [`SQUARES`]; `arguments` are those of the kernel before their number.

@@ -5,8 +5,15 @@ use std::process::Command;
 
 use clinicalbert_tests::emulated_gpu;
 
+use super::gpu::gpus;
+
 /// Says that this process has a GPU, real or not.
 const HAS_GPU: &str = "CLINICALBERT_TEST_GPU";
+
+/// Whether this process has a GPU that is not emulated.
+pub fn is_real() -> bool {
+    std::env::var_os(HAS_GPU).is_some() && gpus().is_ok_and(|gpus| gpus.first().is_some_and(|gpu| gpu.name != "emulated GPU"))
+}
 
 /// Whether this process has a GPU and the test can go on. If not, `test` (its full name) is run in a process that has the emulated one.
 pub fn on_a_gpu(test: &str) -> bool {

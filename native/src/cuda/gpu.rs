@@ -13,6 +13,8 @@ use super::libraries::libraries;
 
 /// Oldest compute capability with matrix products in bf16.
 const OLDEST: (i32, i32) = (8, 0);
+/// Oldest CUDA whose driver has every function that is called: `cuEventElapsedTime_v2` came last. cudarc panics where one is missing.
+const OLDEST_DRIVER: (i32, i32) = (12, 8);
 
 /// Facts about a GPU.
 #[derive(Debug, Clone, Serialize)]
@@ -76,7 +78,7 @@ impl Gpu {
     /// Whether kernels can run here.
     ///
     /// # Errors
-    /// It is too old.
+    /// It or its driver is too old.
     pub fn check(&self) -> Result<()> {
         let ((major, minor), (oldest, _)) = (self.capability, OLDEST);
         ensure!(
@@ -84,6 +86,34 @@ impl Gpu {
             "{} has compute capability {major}.{minor}; {oldest}.0 (Ampere) or later is needed, for bf16",
             self.name
         );
+        let ((major, minor), (oldest, oldest_minor)) = (self.driver_cuda, OLDEST_DRIVER);
+        ensure!(
+            self.driver_cuda >= OLDEST_DRIVER,
+            "the driver of the {} knows CUDA {major}.{minor}; one that knows {oldest}.{oldest_minor} is needed (570 or later)",
+            self.name
+        );
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_and_a_driver_that_are_too_old_are_told() {
+        let gpu = |capability, driver_cuda| Gpu {
+            number: 0,
+            name: "GPU".into(),
+            capability,
+            memory: 1,
+            multiprocessors: 1,
+            driver_cuda,
+        };
+        assert!(gpu((8, 0), (12, 8)).check().is_ok() && gpu((12, 1), (13, 0)).check().is_ok());
+        for (old, expected) in [(gpu((7, 5), (13, 0)), "compute capability 7.5"), (gpu((9, 0), (12, 4)), "knows CUDA 12.4")] {
+            let told = old.check().unwrap_err().to_string();
+            assert!(told.contains(expected), "{told}");
+        }
     }
 }

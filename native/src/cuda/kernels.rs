@@ -62,7 +62,12 @@ pub fn source() -> String {
 /// Name and parameters of every kernel.
 fn declarations() -> impl Iterator<Item = (&'static str, &'static str)> {
     let texts = SOURCES.iter().flat_map(|(_, text)| text.split("extern \"C\" __global__ void ").skip(1));
-    texts.filter_map(|rest| rest.split_once(')')?.0.split_once('('))
+    let declaration = |text: &'static str| {
+        let (name, parameters) = text.split_once(')')?.0.split_once('(')?;
+        // Its bounds stand before the name.
+        Some((name.rsplit(' ').next()?, parameters))
+    };
+    texts.filter_map(declaration)
 }
 
 /// Names of all kernels.

@@ -70,9 +70,11 @@ impl Place {
 
 impl Libraries {
     fn open(given: Option<&Path>) -> Self {
-        use cudarc::{cublaslt, driver, nvrtc};
         let (theirs, all) = (folders(given, |_| None), folders(given, |name| std::env::var_os(name)));
-        let place = |stem: &str, needs: &str, on_loader_path: &dyn Fn() -> bool| {
+        // Under the names by which cudarc will ask.
+        let on_loader_path =
+            |stem: &str| cudarc::get_lib_name_candidates(stem).iter().any(|name| keep_open(Path::new(name)).is_some());
+        let place = |stem: &str, needs: &str| {
             let open = |folders: &[PathBuf]| {
                 let library = file(folders, stem)?;
                 if let Some(needed) = library.parent().and_then(|folder| file(&[folder.to_owned()], needs)) {
@@ -82,19 +84,13 @@ impl Libraries {
                 Some(Place::File(library))
             };
             let given = given.and_then(|_| open(&theirs));
-            given.or_else(|| on_loader_path().then_some(Place::Loader)).or_else(|| open(&all)).unwrap_or(Place::Missing)
+            given.or_else(|| on_loader_path(stem).then_some(Place::Loader)).or_else(|| open(&all)).unwrap_or(Place::Missing)
         };
-        // SAFETY: each looks for a library by its names and closes it again; NVIDIA's initializers may run at any time.
-        let in_nvrtc = || unsafe { nvrtc::sys::is_culib_present() };
-        // SAFETY: as above.
-        let in_cublaslt = || unsafe { cublaslt::sys::is_culib_present() };
-        // SAFETY: as above.
-        let in_driver = unsafe { driver::sys::is_culib_present() };
         Self {
-            driver: if in_driver { Place::Loader } else { Place::Missing },
+            driver: if on_loader_path("cuda") { Place::Loader } else { Place::Missing },
             // Without its builtins NVRTC fails with error 7 at the first program; it asks the loader for them by their name.
-            nvrtc: place("nvrtc", "nvrtc-builtins", &in_nvrtc),
-            cublaslt: place("cublasLt", "cublasLt", &in_cublaslt),
+            nvrtc: place("nvrtc", "nvrtc-builtins"),
+            cublaslt: place("cublasLt", "cublasLt"),
         }
     }
 

@@ -138,8 +138,8 @@ impl GpuMachine {
         if let Some((address, _)) = self.memory.remove(&memory) {
             free(address);
         }
-        // cuMemAlloc refuses 0 bytes.
-        let address = allocate(bytes.max(1))?;
+        let bytes = bytes.max(1);
+        let address = allocate(bytes)?;
         self.memory.insert(memory, (address, bytes));
         if !matches!(memory, Memory::Buffer(_)) {
             // SAFETY: just allocated, and as long.
@@ -260,6 +260,10 @@ impl GpuMachine {
     }
 
     fn send(&mut self, inputs: &[u8]) -> Result<()> {
+        // The driver refuses memory and copies of 0 bytes.
+        if inputs.is_empty() {
+            return Ok(());
+        }
         let (address, has) = *self.memory.get(&Memory::Inputs).context("no inputs were reserved")?;
         ensure!(inputs.len() <= has, "{} bytes of inputs do not fit into {has}", inputs.len());
         if !self.upload.as_ref().is_some_and(|upload| upload.fits(inputs.len())) {

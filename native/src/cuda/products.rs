@@ -182,6 +182,8 @@ impl Products {
         set(description, Attribute::CUBLASLT_MATMUL_DESC_TRANSB, &i32::from(a_transposed))?;
         if key.bias {
             set(description, Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, &cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS)?;
+            // Algorithms are asked for and checked for what will be launched; there is no bias at address 0.
+            set(description, Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &addresses.bias)?;
         }
         let mut ready = Ready { description, layouts, algorithm: cublasLtMatmulAlgo_t { data: [0; 8] } };
         ready.algorithm = self.choose(key, &ready, addresses, stream)?;

@@ -20,10 +20,13 @@ use super::{
 /// Rows of a block, `WARPS` of common.cu, and its threads.
 pub const WARPS: usize = 4;
 pub const THREADS: usize = 32 * WARPS;
-/// Threads of a block of the loss kernel and of the update's.
+/// Threads of a block of the loss kernel, of the update's, and of those that sum over rows: `SUM_THREADS` of common.cu.
 pub const WIDE: usize = 256;
-/// Values of a thread of `activation_forward`.
-const SPAN: usize = 8;
+/// Values of a thread of `activation_forward`, and columns of one that sums over rows.
+pub const SPAN: usize = 8;
+/// Keys for which one word has the bits of dropout, and for which there are words: `TILE` of attention_tiles.cu.
+const WORD: usize = 32;
+const TILE: usize = 16 * WARPS;
 /// Fewest classes that cuBLASLt is asked for; the next sentence head has 2.
 const FEW_CLASSES: usize = 8;
 /// Offsets in [`Memory::Results`]: four sums of losses and hits, f64; the sum of squares, f64; `Norm` of update.cu.
@@ -61,8 +64,8 @@ pub enum Done {
     Classify { x: Value, layer: Linear<Value>, out: Value },
     /// x's place holds the normalized values.
     AddNorm { x: Value, residual: Option<Value>, norm: Norm<Value>, out: Value, inverses: Place, dropout: Option<Dropout> },
-    /// All heads.
-    Attention { qkv: Value, out: Value, divisors: Place, dropout: Option<Dropout> },
+    /// All heads. `kept` has a bit for every weight that dropout keeps, if the kernels leave that.
+    Attention { qkv: Value, out: Value, divisors: Place, kept: Option<Place>, dropout: Option<Dropout> },
     /// `indices` are sorted by sequence.
     Rows { x: Value, indices: Value, out: Value },
     /// Scores over the vocabulary.
@@ -146,9 +149,7 @@ impl<'a> Recorder<'a> {
     pub fn attention_kernels(&self) -> ([&'static str; 3], usize) {
         let size = self.config.head_size();
         match self.real == Real::Bf16 && size.is_multiple_of(16) && size <= 128 {
-            true => {
-                (["attention_tiles_forward", "attention_tiles_backward_queries", "attention_tiles_backward_keys"], 16 * WARPS)
-            }
+            true => (["attention_tiles_forward", "attention_tiles_backward_queries", "attention_tiles_backward_keys"], TILE),
             false => (["attention_forward", "attention_backward_queries", "attention_backward_keys"], WARPS),
         }
     }
@@ -348,7 +349,7 @@ impl Backend for Recorder<'_> {
     fn attention(&self, qkv: &Value, inputs: &Inputs<Value>, heads: usize, dropout: Option<Dropout>) -> Result<Value> {
         let out = self.real("context", qkv.rows, qkv.width / 3);
         let divisors = self.buffer("divisors", 4 * qkv.rows * heads);
-        let arguments = vec![
+        let mut arguments = vec![
             qkv.place.into(),
             inputs.attention_mask.place.into(),
             out.place.into(),
@@ -357,8 +358,11 @@ impl Backend for Recorder<'_> {
             self.dropout(dropout),
         ];
         let ([forward, ..], queries) = self.attention_kernels();
+        let words = inputs.length.next_multiple_of(TILE) / WORD;
+        let kept = (queries == TILE).then(|| self.buffer("kept weights", 4 * qkv.rows * heads * words));
+        arguments.extend(kept.map(Argument::from));
         self.kernel(forward, [inputs.length.div_ceil(queries), heads, inputs.batch], THREADS, arguments);
-        self.done(Done::Attention { qkv: *qkv, out, divisors, dropout });
+        self.done(Done::Attention { qkv: *qkv, out, divisors, kept, dropout });
         Ok(out)
     }
 
@@ -412,7 +416,7 @@ impl Backend for Recorder<'_> {
             state.losses - 1
         };
         let sums = Place { memory: Memory::Results, offset: FIGURES + 16 * number, bytes: 16 };
-        self.kernel("loss_sum", [1; 3], 32, vec![figures.into(), sums.into(), logits.rows.into()]);
+        self.kernel("loss_sum", [1; 3], WIDE, vec![figures.into(), sums.into(), logits.rows.into()]);
         self.done(Done::Loss { logits: *logits, gradient });
         Ok(Loss { nll: vector(sums, 1), correct: vector(sums.after(8), 1) })
     }

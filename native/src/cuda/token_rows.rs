@@ -1,7 +1,7 @@
 //! A batch's rows sorted by token, so that the gradient of the word table is summed without atomic additions, always in one order.
 
 /// Most rows that one warp adds up: [PAD]'s thousands are many segments.
-const SEGMENT: usize = 64;
+const SEGMENT: usize = 16;
 
 /// Rows by token, and every token's rows cut into segments. Arguments of `segment_sums` and `token_sums` in tables.cu.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,8 +44,9 @@ mod tests {
         ids.extend([0; 130]);
         let sorted = TokenRows::new(&ids);
         assert_eq!(sorted.tokens, [0, 1, 2, 3, 4, 5]);
-        assert_eq!(sorted.token_segments, [0, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(sorted.segments, [0, 64, 128, 130, 170, 210, 250, 290, 330]);
+        assert_eq!(sorted.token_segments, [0, 9, 12, 15, 18, 21, 24]);
+        assert_eq!(sorted.segments[..13], [0, 16, 32, 48, 64, 80, 96, 112, 128, 130, 146, 162, 170]);
+        assert_eq!((sorted.segments.len(), sorted.segments.last()), (25, Some(&330)));
         let mut seen = vec![false; ids.len()];
         for (index, token) in sorted.tokens.iter().enumerate() {
             let (from, to) = (sorted.token_segments[index] as usize, sorted.token_segments[index + 1] as usize);

@@ -2,7 +2,8 @@
 // that is tested cannot tell the difference: what is emulated are its own kernels, compiled by g++ (threads.cpp), not its behaviour.
 //
 // Everything comes as late as the rules allow, so that a wait that is missing shows: a stream does nothing before somebody waits for it, and
-// the nodes of a graph run in an order that changes from launch to launch and respects nothing but their dependencies.
+// the nodes of a graph run in an order that changes from launch to launch and respects nothing but their dependencies. What a real one may
+// refuse is refused: nothing of 0 bytes, and while something is captured no memory, no waiting and no kernel that was never launched before.
 
 #include "driver.h"
 
@@ -67,6 +68,13 @@ void submit(Stream *stream, function<void()> work) {
     stream->last = {stream->capturing->nodes.size() - 1};
 }
 
+bool is_capturing(const Stream *stream) { return stream->capturing; }
+
+static bool captures() {
+    for (Stream *stream : streams) if (stream->capturing) return true;
+    return false;
+}
+
 static void run(Graph *graph, unsigned seed) {
     vector<bool> done(graph->nodes.size());
     for (size_t count = 0; count < done.size(); ++count) {
@@ -102,6 +110,7 @@ int cuCtxSetCurrent(void *) { return SUCCESS; }
 int cuCtxGetCurrent(void **context) { return *context = &clock_of_all, SUCCESS; }
 int cuCtxGetStreamPriorityRange(int *least, int *greatest) { return *least = 0, *greatest = -5, SUCCESS; }
 int cuCtxSynchronize() {
+    if (captures()) return CAPTURE_UNSUPPORTED;
     for (Stream *stream : streams) stream->until(stream->end());
     return SUCCESS;
 }
@@ -109,6 +118,8 @@ int cuCtxSynchronize() {
 static size_t allocated;
 static map<void *, size_t> sizes;
 int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
+    if (!bytes) return INVALID;
+    if (captures()) return CAPTURE_UNSUPPORTED;
     void *memory = aligned_alloc(256, (bytes + 255) / 256 * 256);
     // Memory that is read before it is written shows: 0xff is no number in every type.
     memset(memory, 0xff, bytes);
@@ -118,7 +129,7 @@ int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
     return SUCCESS;
 }
 int cuMemFree_v2(uint64_t address) {
-    cuCtxSynchronize();
+    if (cuCtxSynchronize()) return CAPTURE_UNSUPPORTED;
     void *memory = reinterpret_cast<void *>(address);
     allocated -= sizes[memory];
     sizes.erase(memory);
@@ -128,9 +139,13 @@ int cuMemGetInfo_v2(size_t *unused, size_t *total) {
     cuDeviceTotalMem_v2(total, 0);
     return *unused = *total - allocated, SUCCESS;
 }
-int cuMemHostAlloc(void **memory, size_t bytes, unsigned) { return *memory = malloc(bytes), SUCCESS; }
-int cuMemFreeHost(void *memory) { return cuCtxSynchronize(), free(memory), SUCCESS; }
+int cuMemHostAlloc(void **memory, size_t bytes, unsigned) {
+    if (captures()) return CAPTURE_UNSUPPORTED;
+    return bytes ? (*memory = malloc(bytes), SUCCESS) : INVALID;
+}
+int cuMemFreeHost(void *memory) { return cuCtxSynchronize() ? CAPTURE_UNSUPPORTED : (free(memory), SUCCESS); }
 static int copy(uint64_t to, uint64_t from, size_t bytes, Stream *stream) {
+    if (!bytes) return INVALID;
     submit(stream, [=] { memcpy(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from), bytes); });
     return SUCCESS;
 }
@@ -138,8 +153,12 @@ int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, Stream *st
     return copy(to, reinterpret_cast<uint64_t>(from), bytes, stream);
 }
 int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, Stream *stream) { return copy(to, from, bytes, stream); }
-int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes) { return memcpy(to, reinterpret_cast<void *>(from), bytes), SUCCESS; }
+int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes) {
+    if (captures()) return CAPTURE_UNSUPPORTED;
+    return bytes ? (memcpy(to, reinterpret_cast<void *>(from), bytes), SUCCESS) : INVALID;
+}
 int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, Stream *stream) {
+    if (!bytes) return INVALID;
     return submit(stream, [=] { memset(reinterpret_cast<void *>(to), value, bytes); }), SUCCESS;
 }
 
@@ -185,6 +204,7 @@ int cuStreamWaitEvent(Stream *stream, Event *event, unsigned) {
     return SUCCESS;
 }
 int cuEventSynchronize(Event *event) {
+    if (captures()) return CAPTURE_UNSUPPORTED;
     if (event->stream) event->stream->until(event->until);
     return SUCCESS;
 }
@@ -231,6 +251,7 @@ struct Function {
     string name;
     vector<unsigned> sizes;
     int (*launch)(const char *, const unsigned *, unsigned, void **);
+    bool is_loaded;
 };
 int cuModuleLoadData(void **module, const void *code) { return (*module = dlopen(static_cast<const char *>(code), RTLD_NOW)) ? SUCCESS : INVALID; }
 int cuModuleGetFunction(Function **function, void *module, const char *name) {
@@ -241,7 +262,10 @@ int cuModuleGetFunction(Function **function, void *module, const char *name) {
     return count < 0 ? INVALID : SUCCESS;
 }
 int cuLaunchKernel(Function *function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned, unsigned, unsigned, Stream *stream, void **given, void **) {
-    if (!x || !y || !z || y > 65535 || z > 65535) return INVALID;
+    if (!x || !y || !z || x > 0x7fffffff || y > 65535 || z > 65535 || !threads || threads > 1024) return INVALID;
+    // Code comes to the GPU at the first launch.
+    if (stream->capturing && !function->is_loaded) return CAPTURE_UNSUPPORTED;
+    function->is_loaded = true;
     vector<vector<char>> arguments;
     for (unsigned i = 0; i < function->sizes.size(); ++i) {
         const char *bytes = static_cast<const char *>(given[i]);
@@ -266,7 +290,9 @@ int nvrtcCreateProgram(Program **program, const char *source, const char *, int,
 }
 int nvrtcCompileProgram(Program *program, int count, const char **options) {
     static int number = 0;
-    string path = string(FOLDER) + "/kernels-" + to_string(getpid()) + "-" + to_string(number++), command = "g++ -std=c++17 -O1 -w -U_FORTIFY_SOURCE -ffp-contract=off -fPIC -shared";
+    string path = string(FOLDER) + "/kernels-" + to_string(getpid()) + "-" + to_string(number++), command = "g++ -std=c++17 -O1 -w -U_FORTIFY_SOURCE -ffp-contract=off -fPIC -shared"
+        // A wide load from an odd address ends the program, as does an index beyond an array.
+        " -fsanitize=alignment,bounds -fsanitize-undefined-trap-on-error";
     for (int i = 0; i < count; ++i) {
         const string option = options[i], macro = "--define-macro=";
         if (option.compare(0, macro.size(), macro) == 0) command += " '-D" + option.substr(macro.size()) + "'";
@@ -275,6 +301,7 @@ int nvrtcCompileProgram(Program *program, int count, const char **options) {
     for (size_t at = program->source.find(mark); at != string::npos; at = program->source.find(mark, at)) {
         at += mark.size();
         string name = program->source.substr(at, program->source.find('(', at) - at);
+        name = name.substr(name.rfind(' ') + 1);
         table += "    {\"" + name + "\", Call<" + name + ">::call, Call<" + name + ">::parameters},\n";
     }
     FILE *file = fopen((path + ".cpp").c_str(), "w");

@@ -13,6 +13,7 @@
 #define __global__
 #define __forceinline__ inline
 #define __shared__ static
+#define __launch_bounds__(...)
 
 struct Index {
     unsigned x, y, z;
@@ -20,6 +21,11 @@ struct Index {
 static Index threadIdx, blockIdx, blockDim, gridDim;
 
 enum Waiting { FOR_NOTHING, FOR_WARP, FOR_BLOCK, FINISHED };
+
+struct Copy {
+    void *to;
+    char bytes[16];
+};
 
 struct Thread {
     // Where it goes on; jumps, because swapcontext asks the kernel each time. It begins once, and takes the next block when one is finished.
@@ -29,6 +35,8 @@ struct Thread {
     Waiting waiting;
     uint64_t exchanged;
     unsigned fragments[6];
+    // Copies to shared memory that have begun: they are done as late as may be.
+    std::vector<Copy> copies;
 };
 
 static std::vector<Thread> threads(1024);
@@ -73,6 +81,37 @@ template <class A> static void multiply_add(float (&sums)[4], const A &a, unsign
         }
     }
     wait(FOR_WARP);
+}
+
+// ldmatrix .x4, and .x4.trans: row of a matrix and its column change places.
+template <class T> static void exchange_matrices(unsigned (&out)[4], const T *row, bool transposed) {
+    if (reinterpret_cast<uint64_t>(row) % 16) __builtin_trap();
+    threads[current].exchanged = reinterpret_cast<uint64_t>(row);
+    wait(FOR_WARP);
+    unsigned lane = current % 32, first = current - lane;
+    for (unsigned matrix = 0; matrix < 4; ++matrix) {
+        auto at = [&](unsigned row, unsigned column) {
+            return unsigned(reinterpret_cast<const T *>(threads[first + matrix * 8 + row].exchanged)[column].bits);
+        };
+        unsigned group = lane / 4, pair = lane % 4 * 2;
+        out[matrix] = transposed ? at(pair, group) | at(pair + 1, group) << 16 : at(group, pair) | at(group, pair + 1) << 16;
+    }
+    wait(FOR_WARP);
+}
+template <class T> static void load_matrices(unsigned (&out)[4], const T *tile, int row) { exchange_matrices(out, tile + row, false); }
+template <class T> static void load_transposed(unsigned (&out)[4], const T *tile, int row) { exchange_matrices(out, tile + row, true); }
+
+// cp.async of 16 bytes.
+template <class T> static void begin_copy(T *tile, int offset, const T *from, bool there) {
+    T *to = tile + offset;
+    if (reinterpret_cast<uint64_t>(to) % 16 || reinterpret_cast<uint64_t>(from) % 16) __builtin_trap();
+    Copy copy = {to, {}};
+    if (there) memcpy(copy.bytes, from, 16);
+    threads[current].copies.push_back(copy);
+}
+static void end_copies() {
+    for (const Copy &copy : threads[current].copies) memcpy(copy.to, copy.bytes, 16);
+    threads[current].copies.clear();
 }
 
 static float __uint_as_float(unsigned bits) {

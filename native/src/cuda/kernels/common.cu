@@ -26,11 +26,50 @@ __device__ __forceinline__ float to_float(float value) { return value; }
 __device__ __forceinline__ float to_float(bf16 value) { return __uint_as_float(u32(value.bits) << 16); }
 
 __device__ __forceinline__ void store(float *place, float value) { *place = value; }
-// Rounds to nearest even.
-__device__ __forceinline__ void store(bf16 *place, float value) {
-    u32 bits = __float_as_uint(value);
-    bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
-    place->bits = is_nan ? 0x7fff : u16((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+// The processor's own exponential and reciprocal, right to 2 units in the last place or so; what is too small for a normal number is 0.
+__device__ __forceinline__ float exponential(float x) {
+#ifdef __CUDACC__
+    float result;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x * 1.44269504088896341f));
+    return result;
+#else
+    return expf(x);
+#endif
+}
+__device__ __forceinline__ float reciprocal(float x) {
+#ifdef __CUDACC__
+    float result;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+    return result;
+#else
+    return 1.0f / x;
+#endif
+}
+
+// Two neighbours as bf16 values, rounded to nearest even; the first in the lower half.
+__device__ __forceinline__ u32 rounded(float low, float high) {
+#ifdef __CUDACC__
+    u32 both;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+#else
+    auto one = [](float value) {
+        u32 bits = __float_as_uint(value);
+        bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
+        return is_nan ? 0x7fffu : (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    };
+    return one(low) | one(high) << 16;
+#endif
+}
+__device__ __forceinline__ void store(bf16 *place, float value) { place->bits = u16(rounded(value, 0.0f)); }
+
+// The same of two neighbours; the first has an even number.
+__device__ __forceinline__ void store_two(float *place, float first, float second) {
+    place[0] = first;
+    place[1] = second;
+}
+__device__ __forceinline__ void store_two(bf16 *place, float first, float second) {
+    *reinterpret_cast<u32 *>(place) = rounded(first, second);
 }
 
 __device__ __forceinline__ int lane() { return threadIdx.x % LANES; }
@@ -44,6 +83,41 @@ __device__ __forceinline__ float warp_sum(float value) {
 __device__ __forceinline__ float warp_max(float value) {
     for (int distance = 16; distance > 0; distance /= 2) value = fmaxf(value, __shfl_xor_sync(ALL, value, distance));
     return value;
+}
+
+// A block's sum of a value of every thread, always in the same order; blockDim.x is SUM_THREADS. All threads have it.
+#define SUM_THREADS 256
+__device__ __forceinline__ double block_sum(double value) {
+    __shared__ double sums[SUM_THREADS];
+    sums[threadIdx.x] = value;
+    __syncthreads();
+    for (int half = SUM_THREADS / 2; half > 0; half /= 2) {
+        if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+        __syncthreads();
+    }
+    double sum = sums[0];
+    // The next sum has the same memory.
+    __syncthreads();
+    return sum;
+}
+
+// out (+)= the sum of `count` rows of `partial`, which are `stride` apart, for LANES columns from `first` on; always in the same order.
+// Every warp of a block of SUM_THREADS has a share of the rows.
+__device__ __forceinline__ void sum_rows(const float *__restrict__ partial, float *__restrict__ out, int first, int count, int width,
+                                         int stride, int accumulate) {
+    __shared__ float sums[SUM_THREADS / LANES][LANES];
+    int column = first + lane();
+    float sum = 0.0f;
+    if (column < width) {
+#pragma unroll 8
+        for (int row = warp(); row < count; row += SUM_THREADS / LANES) sum += partial[u64(row) * stride + column];
+    }
+    sums[warp()][lane()] = sum;
+    __syncthreads();
+    if (warp() > 0 || column >= width) return;
+    sum = accumulate ? out[column] : 0.0f;
+    for (int i = 0; i < SUM_THREADS / LANES; ++i) sum += sums[i][lane()];
+    out[column] = sum;
 }
 
 // What changes from one replay of the graph to the next; lives in device memory. As `Step` in batch_memory.rs.
@@ -133,7 +207,10 @@ template <class T> __device__ __forceinline__ void store_row(T *row, const float
         if (column_of(pack) >= HIDDEN) continue;
         Pack<T> stored;
 #pragma unroll
-        for (int i = 0; i < PACK; ++i) store(&stored.at[i], values[pack * PACK + i]);
+        for (int i = 0; i < PACK; i += 2) {
+            if (PACK == 1) store(&stored.at[i], values[pack]);
+            else store_two(&stored.at[i], values[pack * PACK + i], values[pack * PACK + i + 1]);
+        }
         *reinterpret_cast<Pack<T> *>(row + column_of(pack)) = stored;
     }
 }

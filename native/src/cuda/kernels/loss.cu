@@ -57,10 +57,16 @@ extern "C" __global__ void loss(const float *logits, const float *bias, const u3
     }
 }
 
-// sums[0..2] += the sums of `figures` over rows, in order; one block of one warp.
+// sums[0..2] += the sums of `figures` over rows; one block of SUM_THREADS.
 extern "C" __global__ void loss_sum(const float *figures, double *sums, int rows) {
-    if (threadIdx.x >= 2) return;
-    double sum = sums[threadIdx.x];
-    for (int row = 0; row < rows; ++row) sum += double(figures[2 * row + threadIdx.x]);
-    sums[threadIdx.x] = sum;
+    double loss = 0.0, hits = 0.0;
+    for (int row = threadIdx.x; row < rows; row += SUM_THREADS) {
+        loss += double(figures[2 * row]);
+        hits += double(figures[2 * row + 1]);
+    }
+    loss = block_sum(loss);
+    hits = block_sum(hits);
+    if (threadIdx.x > 0) return;
+    sums[0] += loss;
+    sums[1] += hits;
 }

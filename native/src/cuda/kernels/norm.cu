@@ -1,5 +1,8 @@
 // LayerNorm with what comes before it: dropout and residual, or the sum of embeddings.
 
+// Registers for as many blocks of a multiprocessor as let an H200 have all 4,096 rows of a batch at once, if rows are no wider than BERT-base's.
+#define EIGHT_BLOCKS __launch_bounds__(WARPS *LANES, OWN > 24 ? 1 : 8)
+
 // Turns the row into (row - mean) / deviation and returns the inverse of the deviation. Lanes beyond HIDDEN hold zeros.
 __device__ __forceinline__ float normalize(float (&values)[OWN], float epsilon) {
     float sum = 0.0f, squares = 0.0f;
@@ -27,7 +30,7 @@ __device__ __forceinline__ void scale_and_shift(float (&values)[OWN], const floa
 
 // out = LayerNorm(residual + dropout(x)); `residual` may be null. x becomes its normalized values and `inverses` 1 / deviation of every
 // row, which the backward pass needs.
-extern "C" __global__ void norm_forward(real *x, const real *residual, const float *scale, const float *shift, real *out, float *inverses, int rows,
+extern "C" __global__ void EIGHT_BLOCKS norm_forward(real *x, const real *residual, const float *scale, const float *shift, real *out, float *inverses, int rows,
                              float epsilon, Dropout dropout) {
     u64 row = u64(blockIdx.x) * WARPS + warp();
     if (row >= u64(rows)) return;
@@ -47,7 +50,7 @@ extern "C" __global__ void norm_forward(real *x, const real *residual, const flo
 }
 
 // out = dropout(LayerNorm(word + position + type)); leaves what norm_forward leaves.
-extern "C" __global__ void embed_forward(const u32 *ids, const u8 *types, const float *word, const float *position, const float *type,
+extern "C" __global__ void EIGHT_BLOCKS embed_forward(const u32 *ids, const u8 *types, const float *word, const float *position, const float *type,
                               const float *scale, const float *shift, real *normalized, real *out, float *inverses, int rows, int length,
                               float epsilon, Dropout dropout) {
     u64 row = u64(blockIdx.x) * WARPS + warp();
@@ -120,4 +123,10 @@ extern "C" __global__ void norm_backward(real *gradient, real *dropped, const re
     write_block_sum(sums, scale_sum);
     write_block_sum(sums + HIDDEN, shift_sum);
     write_block_sum(sums + 2 * HIDDEN, bias_sum);
+}
+
+// The sums that norm_backward's blocks have left, each (+)= to its place; those that nobody wants are null. Blocks are (columns / LANES, 3).
+extern "C" __global__ void norm_sums(const float *partial, float *scale, float *shift, float *bias, int count, int accumulate) {
+    float *out = blockIdx.y == 0 ? scale : blockIdx.y == 1 ? shift : bias;
+    if (out) sum_rows(partial + blockIdx.y * HIDDEN, out, blockIdx.x * LANES, count, HIDDEN, 3 * HIDDEN, accumulate);
 }

@@ -28,27 +28,26 @@ extern "C" __global__ void token_sums(const float *partial, const u32 *tokens, c
     store_row(row, values);
 }
 
-// table[position] (+)= the sum over sequences, which is 0 beyond their length; a warp a position.
-extern "C" __global__ void position_sums(const real *gradient, float *table, int sequences, int length, int positions, int accumulate) {
-    int position = blockIdx.x * WARPS + warp();
-    if (position >= positions) return;
+// table[position] (+)= the sum over sequences, which is 0 beyond their length; a block a position.
+extern "C" __global__ void position_sums(const real *gradient, float *table, int sequences, int length, int accumulate) {
+    int position = blockIdx.x;
     float values[OWN] = {}, others[OWN];
-    if (accumulate) load_row(table + u64(position) * HIDDEN, values);
-    for (int sequence = 0; sequence < sequences && position < length; ++sequence) {
+    float *row = table + u64(position) * HIDDEN;
+    if (accumulate && warp() == 0) load_row(row, values);
+    for (int sequence = warp(); sequence < sequences && position < length; sequence += WARPS) {
         load_row(gradient + (u64(sequence) * length + position) * HIDDEN, others);
         add_row(values, others);
     }
-    store_row(table + u64(position) * HIDDEN, values);
+    write_block_sum(row, values);
 }
 
-// partial[warp of the grid, type] = the sum of that warp's rows of the type; blocks are (any, types).
+// partial[block, type] = the sum of that block's rows of the type; blocks are (any, types).
 extern "C" __global__ void type_sums(const real *gradient, const u8 *types, float *partial, int rows) {
     float values[OWN] = {}, others[OWN];
-    u64 index = u64(blockIdx.x) * WARPS + warp();
-    for (u64 row = index; row < u64(rows); row += u64(gridDim.x) * WARPS) {
+    for (u64 row = u64(blockIdx.x) * WARPS + warp(); row < u64(rows); row += u64(gridDim.x) * WARPS) {
         if (types[row] != blockIdx.y) continue;
         load_row(gradient + row * HIDDEN, others);
         add_row(values, others);
     }
-    store_row(partial + (index * gridDim.y + blockIdx.y) * HIDDEN, values);
+    write_block_sum(partial + (u64(blockIdx.x) * gridDim.y + blockIdx.y) * HIDDEN, values);
 }

@@ -1,30 +1,37 @@
 // Global norm, clipping and BERT's Adam over flat arenas, in chunks of CHUNK values that belong to one tensor.
 
 #define CHUNK 1024
-#define UPDATE_THREADS 256
 // Flags of a chunk.
 #define TRAINED 1
 #define DECAYED 2
 
-// A block's sum of squares, in double precision and always in the same order; thread 0 has it.
-__device__ __forceinline__ double block_sum(double value) {
-    __shared__ double sums[UPDATE_THREADS];
-    sums[threadIdx.x] = value;
-    __syncthreads();
-    for (int half = UPDATE_THREADS / 2; half > 0; half /= 2) {
-        if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
-        __syncthreads();
-    }
-    return sums[0];
-}
+// Neighbours that a thread works on: a block of SUM_THREADS has a chunk.
+#define QUAD 4
+template <class T> struct alignas(sizeof(T) * QUAD) Quad {
+    T at[QUAD];
+};
 
 // partial[block] = the sum of squares of the block's values; with `flags`, of those chunks alone that have TRAINED.
-template <class T> __device__ __forceinline__ void add_squares(const T *values, const u8 *flags, u64 count, double *partial) {
+template <class T> __device__ __forceinline__ void add_squares(const T *__restrict__ values, const u8 *__restrict__ flags, u64 count,
+                                                               double *partial) {
     double sum = 0.0;
-    for (u64 at = u64(blockIdx.x) * UPDATE_THREADS + threadIdx.x; at < count; at += u64(gridDim.x) * UPDATE_THREADS) {
-        if (flags && !(flags[at / CHUNK] & TRAINED)) continue;
-        double value = to_float(values[at]);
-        sum += value * value;
+#pragma unroll 4
+    for (u64 chunk = blockIdx.x; chunk * CHUNK < count; chunk += gridDim.x) {
+        if (flags && !(flags[chunk] & TRAINED)) continue;
+        u64 at = chunk * CHUNK + threadIdx.x * QUAD;
+        Quad<T> quad = {};
+        if (at + QUAD <= count) quad = *reinterpret_cast<const Quad<T> *>(values + at);
+        else {
+#pragma unroll
+            for (int i = 0; i < QUAD; ++i) {
+                if (at + i < count) quad.at[i] = values[at + i];
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < QUAD; ++i) {
+            double value = to_float(quad.at[i]);
+            sum += value * value;
+        }
     }
     sum = block_sum(sum);
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
@@ -42,9 +49,15 @@ extern "C" __global__ void row_squares(const real *values, u64 count, double *pa
 // out[0] += the sum of `count` partial sums; one block.
 extern "C" __global__ void square_total(const double *partial, int count, double *out) {
     double sum = 0.0;
-    for (int at = threadIdx.x; at < count; at += UPDATE_THREADS) sum += partial[at];
+    for (int at = threadIdx.x; at < count; at += SUM_THREADS) sum += partial[at];
     sum = block_sum(sum);
     if (threadIdx.x == 0) out[0] += sum;
+}
+
+// out += values; what several micro-batches have of one gradient.
+extern "C" __global__ void add_values(const float *__restrict__ values, float *__restrict__ out, u64 count) {
+    u64 at = u64(blockIdx.x) * SUM_THREADS + threadIdx.x;
+    if (at < count) out[at] += values[at];
 }
 
 // As NORM in record.rs.
@@ -73,23 +86,34 @@ struct Adam {
     float keep_1, add_1, keep_2, add_2, epsilon, decay;
 };
 
-// core/src/bert/adam.rs, operation by operation: equal gradients give the bits of the CPU. A block has a chunk; `copy` gets the new
-// weights in bf16 and may be null.
-extern "C" __global__ void adam(float *weights, float *first, float *second, const float *gradient, bf16 *copy, const u8 *flags,
-                                const Step *step, const Norm *norm, Adam adam) {
+// core/src/bert/adam.rs, operation by operation: equal gradients give the bits of the CPU. A block has a chunk, a thread QUAD of its values,
+// read 16 bytes at a time; `copy` gets the new weights in bf16 and may be null.
+extern "C" __global__ void adam(float *__restrict__ weights, float *__restrict__ first, float *__restrict__ second,
+                                const float *__restrict__ gradient, bf16 *__restrict__ copy, const u8 *flags, const Step *step,
+                                const Norm *norm, Adam adam) {
     u8 flag = flags[blockIdx.x];
     if (!(flag & TRAINED) || !norm->finite) return;
     float decay = flag & DECAYED ? adam.decay : 0.0f, scale = norm->scale, rate = step->rate;
-    for (int i = threadIdx.x; i < CHUNK; i += UPDATE_THREADS) {
-        u64 at = u64(blockIdx.x) * CHUNK + i;
-        float g = __fmul_rn(gradient[at], scale);
-        float m = __fadd_rn(__fmul_rn(adam.keep_1, first[at]), __fmul_rn(adam.add_1, g));
-        float v = __fadd_rn(__fmul_rn(adam.keep_2, second[at]), __fmul_rn(adam.add_2, __fmul_rn(g, g)));
-        float direction = __fadd_rn(__fdiv_rn(m, __fadd_rn(__fsqrt_rn(v), adam.epsilon)), __fmul_rn(decay, weights[at]));
-        float weight = __fsub_rn(weights[at], __fmul_rn(rate, direction));
-        first[at] = m;
-        second[at] = v;
-        weights[at] = weight;
-        if (copy) store(&copy[at], weight);
+    u64 at = u64(blockIdx.x) * CHUNK + threadIdx.x * QUAD;
+    typedef Quad<float> Own;
+    Own gradients = *reinterpret_cast<const Own *>(gradient + at), weight = *reinterpret_cast<const Own *>(weights + at);
+    Own firsts = *reinterpret_cast<const Own *>(first + at), seconds = *reinterpret_cast<const Own *>(second + at);
+    Quad<bf16> copied;
+#pragma unroll
+    for (int i = 0; i < QUAD; ++i) {
+        float g = __fmul_rn(gradients.at[i], scale);
+        float m = __fadd_rn(__fmul_rn(adam.keep_1, firsts.at[i]), __fmul_rn(adam.add_1, g));
+        float v = __fadd_rn(__fmul_rn(adam.keep_2, seconds.at[i]), __fmul_rn(adam.add_2, __fmul_rn(g, g)));
+        float direction = __fadd_rn(__fdiv_rn(m, __fadd_rn(__fsqrt_rn(v), adam.epsilon)), __fmul_rn(decay, weight.at[i]));
+        weight.at[i] = __fsub_rn(weight.at[i], __fmul_rn(rate, direction));
+        firsts.at[i] = m;
+        seconds.at[i] = v;
     }
+    *reinterpret_cast<Own *>(first + at) = firsts;
+    *reinterpret_cast<Own *>(second + at) = seconds;
+    *reinterpret_cast<Own *>(weights + at) = weight;
+    if (!copy) return;
+    store_two(&copied.at[0], weight.at[0], weight.at[1]);
+    store_two(&copied.at[2], weight.at[2], weight.at[3]);
+    *reinterpret_cast<Quad<bf16> *>(copy + at) = copied;
 }
