@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use crate::process::{cargo, program, run};
 use crate::report::Report;
-use crate::{package, tools, workspace};
+use crate::{package, tools, visits, workspace};
 
 /// How the yardstick calls our page.
-const OURS: &str = "ours";
+pub const OURS: &str = "ours";
 /// How it calls its own.
 const THEIRS: &str = "transformers.js";
 
@@ -97,8 +97,14 @@ pub fn measure(report: &mut Report, settings: &Settings) -> anyhow::Result<()> {
         node.args(["--models", &settings.models, "--cases", &settings.cases, "--rounds", &settings.rounds]);
         read_rows(node.arg("--chromium").arg(&browser))
     })?;
+    let visited = report.step("visits", || {
+        let mut node = program("node");
+        node.arg(page.join("visits.js")).args([&yardstick, &page, &browser]);
+        read_rows(node.args([&settings.models, &settings.cases, &settings.rounds]))
+    })?;
     let list = pair(&rows);
     print_table(&list);
+    visits::print_table(&visited);
     settings.json.as_ref().map_or(Ok(()), |file| {
         fs::write(file, format!("{:#}\n", Value::Array(list))).with_context(|| format!("cannot write {}", file.display()))
     })
@@ -187,7 +193,8 @@ fn pair(rows: &[Value]) -> Vec<Value> {
     .collect()
 }
 
-fn number(row: &Value, key: &str) -> f64 {
+/// A number of a row; not a number if it has none.
+pub fn number(row: &Value, key: &str) -> f64 {
     row.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN)
 }
 

@@ -14,6 +14,7 @@ mod process;
 mod report;
 mod rust;
 mod tools;
+mod visits;
 mod workspace;
 
 use std::ffi::OsStr;
@@ -29,7 +30,7 @@ cargo xtask quality [sections|sentences]   how good the rules are, on the public
 cargo xtask quality int8 MODEL             what a model loses with --dtype int8
 cargo xtask bench prepare [PYTHON]         speed and memory of preparing notes, beside the Python pipeline in ../shared
 cargo xtask bench-web PEERS [--python PYTHON] [--json FILE] [--models bert-mini,bert-base] [--cases wasm:fp32:1,…] [--rounds 1]
-                                           the engine in the browser beside transformers.js; PEERS is ../shared/peers";
+                                           the engine in the browser beside transformers.js, and visits of both pages; PEERS is ../shared/peers";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
