@@ -29,6 +29,12 @@ pub fn code(report: &mut Report) -> anyhow::Result<()> {
             "test --quiet --workspace --lib --bins --tests --no-fail-fast"
         };
         run_tests(&mut cargo(runner), counts)
+    })?;
+    // Apart, because a library that is there changes what other tests are told.
+    report.tests("CUDA kernels by NVRTC", |counts| {
+        let Some(folder) = tools::nvrtc()? else { return Ok(()) };
+        let mut tests = cargo("test --quiet --workspace --bins cuda::kernels");
+        run_tests(tests.env("CLINICALBERT_CUDA", folder).env("CLINICALBERT_TEST_NVRTC", "1"), counts)
     })
 }
 

@@ -60,6 +60,21 @@ fn vulkan_driver() -> Option<PathBuf> {
     })
 }
 
+/// NVRTC, which compiles CUDA's kernels without a GPU, from PyPI into a folder of the build; without it that one test is skipped.
+pub fn nvrtc() -> anyhow::Result<Option<PathBuf>> {
+    const WHEEL: &str = "nvidia-cuda-nvrtc==13.*";
+    let folder = workspace::target()?.join("nvrtc");
+    if !folder.join("nvidia").is_dir() {
+        println!("installing Python's {WHEEL} into {}", folder.display());
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"];
+        if let Err(error) = run(program("python3").args(install).arg(&folder).arg(WHEEL)) {
+            println!("skipped: NVRTC cannot be had ({error:#}); python3 with pip and PyPI are needed");
+            return Ok(None);
+        }
+    }
+    Ok(Some(folder))
+}
+
 /// What the npm package and the page need; the browser is returned.
 pub fn for_web(report: &mut Report) -> anyhow::Result<PathBuf> {
     report.step("tools for the web", || {

@@ -14,7 +14,7 @@ const GROUP = 16;
 type Run<Name extends CallName> = (...args: Calls[Name]['arguments']) => Promise<Calls[Name]['result']>;
 
 export class LocalHost implements Host {
-  #loaded: { model: Model; storage: StorageKind; readyAt: number; verdict: Verified | undefined } | undefined;
+  #loaded: { model: Model; storage: StorageKind; requests: RequestCount; verdict: Verified | undefined } | undefined;
   #isClosed = false;
   /** Settles when all calls before have ended: one model computes one thing at a time. */
   #before: Promise<unknown> = Promise.resolve();
@@ -48,6 +48,7 @@ export class LocalHost implements Host {
     this.#isClosed = true;
     // Freed when what is under way has ended; the engine's memory must not vanish below it.
     void this.#before.then(() => {
+      this.#loaded?.requests.end();
       void this.#loaded?.model.dispose();
       this.#loaded = undefined;
     });
@@ -67,7 +68,7 @@ export class LocalHost implements Host {
       await loaded.dispose();
       throw disposed();
     }
-    this.#loaded = { model: loaded, storage: store.kind, readyAt: performance.now(), verdict };
+    this.#loaded = { model: loaded, storage: store.kind, requests: new RequestCount(), verdict };
     return this.#facts();
   }
 
@@ -78,9 +79,8 @@ export class LocalHost implements Host {
 
   #facts(): HostFacts {
     if (this.#loaded === undefined) throw disposed();
-    const { model, storage, readyAt, verdict } = this.#loaded;
-    const since = performance.getEntriesByType('resource').filter(({ startTime }) => startTime >= readyAt);
-    return { ...model.info, memory: model.memory(), storage, requests: since.length, ...(verdict && { verified: verdict }) };
+    const { model, storage, requests, verdict } = this.#loaded;
+    return { ...model.info, memory: model.memory(), storage, requests: requests.now(), ...(verdict && { verified: verdict }) };
   }
 
   /** Shorter texts first, so that little of a group is padding; the result is in the caller's order. */
@@ -111,6 +111,30 @@ export class LocalHost implements Host {
       await breathe(signal);
     }
     return results;
+  }
+}
+
+/** Requests of this thread from now on. The browser's list of them is not asked, because it ends after 250. */
+class RequestCount {
+  readonly #begin = performance.now();
+  readonly #observer = new PerformanceObserver((list) => this.#add(list.getEntries()));
+  #count = 0;
+
+  constructor() {
+    this.#observer.observe({ type: 'resource' });
+  }
+
+  now(): number {
+    this.#add(this.#observer.takeRecords());
+    return this.#count;
+  }
+
+  end(): void {
+    this.#observer.disconnect();
+  }
+
+  #add(entries: PerformanceEntryList): void {
+    this.#count += entries.filter(({ startTime }) => startTime >= this.#begin).length;
   }
 }
 
