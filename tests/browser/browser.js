@@ -1,4 +1,7 @@
 /** Starts the browser named in `CHROMIUM`, and opens the page while everything that goes wrong is written down. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
 /** With a GPU it is one in software. */
@@ -6,9 +9,12 @@ export function launch({ gpu = false } = {}) {
   return chromium.launch(options(gpu));
 }
 
-/** The same with a profile on disk, as users have one; what a test's page keeps is in memory otherwise, where Chromium enforces no quota. */
-export function launchOnDisk(folder) {
-  return chromium.launchPersistentContext(folder, options(false));
+/** A context with a profile on disk, as users have one; what a test's page keeps is in memory otherwise, where Chromium enforces no quota. */
+export function launchOnDisk(contextOptions = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'clinicalbert-profile-'));
+  // The browser still writes when its context is closed.
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  return chromium.launchPersistentContext(folder, { ...options(false), ...contextOptions });
 }
 
 function options(gpu) {

@@ -1,7 +1,6 @@
 /** Downloading, keeping and sharing models in a real browser, through its own storage and locks. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { launch, launchOnDisk } from './browser.js';
@@ -119,8 +118,7 @@ test('a damaged file is fetched once more, then refused, and nothing of it is ke
 });
 
 test('without room the model is used and not kept', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'clinicalbert-profile-'));
-  const profile = await launchOnDisk(folder);
+  const profile = await launchOnDisk();
   try {
     const opened = await open(profile);
     const devtools = await profile.newCDPSession(opened);
@@ -133,7 +131,6 @@ test('without room the model is used and not kept', async () => {
     }
   } finally {
     await profile.close();
-    await rm(folder, { recursive: true, force: true });
   }
 });
 

@@ -2,10 +2,13 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { launch, open } from './browser.js';
+import { launch, launchOnDisk, open } from './browser.js';
 import { servePage } from './page_server.js';
 
 let browser, server, context, page;
+
+// A service worker would answer before the faults that are put in here.
+const settings = { viewport: { width: 1280, height: 900 }, serviceWorkers: 'block' };
 
 before(async () => {
   browser = await launch();
@@ -13,8 +16,7 @@ before(async () => {
 after(() => browser?.close());
 beforeEach(async () => {
   server = await servePage({ tiny: join(process.env.ENGINE_MODELS ?? '', 'tiny/f32') });
-  // A service worker would answer before the faults that are put in here.
-  context = await browser.newContext({ viewport: { width: 1280, height: 900 }, serviceWorkers: 'block' });
+  context = await browser.newContext(settings);
 });
 afterEach(async () => {
   await context.close();
@@ -81,6 +83,8 @@ test('a connection that breaks is taken up again', async () => {
 });
 
 test('where there is no room the model is used, and the page says that it is not kept', async () => {
+  await context.close();
+  context = await launchOnDisk(settings);
   await visit();
   await page.getByText('tiny is ready').waitFor();
   await page.click('#model-settings summary');
