@@ -1,5 +1,6 @@
 /** The files of a model, wherever they lie. */
 import { failure } from './errors.js';
+import { piecesOf } from './pieces.js';
 
 /** What a file may come as. */
 export type FileBody = Response | Blob | BufferSource | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
@@ -27,14 +28,14 @@ export async function open(source: ModelSource, file: string, signal: AbortSigna
   }
 }
 
-/** The bytes of an opened file as they arrive. */
+/** The bytes of an opened file as they arrive; a piece is there until the next one is asked for. */
 export async function* chunks(body: FileBody, file: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
   if (body instanceof ArrayBuffer) return yield new Uint8Array(body);
   if (ArrayBuffer.isView(body)) return yield new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
   const stream = body instanceof Response ? body.body : body instanceof Blob ? body.stream() : body;
   if (stream === null) return;
   try {
-    for await (const chunk of 'getReader' in stream ? readerOf(stream) : stream) {
+    for await (const chunk of 'getReader' in stream ? iterate(stream) : stream) {
       throwIfAborted(signal);
       yield chunk;
     }
@@ -44,16 +45,12 @@ export async function* chunks(body: FileBody, file: string, signal: AbortSignal 
 }
 
 /** Not all browsers can iterate over a stream. */
-async function* readerOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = stream.getReader();
+async function* iterate(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const pieces = piecesOf(stream);
   try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
+    for (let piece = await pieces.next(); piece !== undefined; piece = await pieces.next()) yield piece;
   } finally {
-    await reader.cancel().catch(() => {});
+    await pieces.cancel().catch(() => {});
   }
 }
 
@@ -66,7 +63,7 @@ function brokenOff(error: unknown, file: string, signal: AbortSignal | undefined
 /** All bytes of a small file. */
 export async function read(source: ModelSource, file: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for await (const part of chunks(await open(source, file, signal), file, signal)) parts.push(part);
+  for await (const part of chunks(await open(source, file, signal), file, signal)) parts.push(part.slice());
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const part of parts) {

@@ -1,5 +1,6 @@
 /** Files over a network that fails: a cut connection is taken up where it ended. */
 import { failure } from '../errors.js';
+import { piecesOf } from '../pieces.js';
 
 /** Attempts in a row without a single byte before a file is given up. */
 const ATTEMPTS = 6;
@@ -23,7 +24,7 @@ const doubling = (attempt: number): number => 250 * 2 ** attempt * (1 + Math.ran
 class Cut extends Error {}
 
 /**
- * The bytes of a file from `from` on, `total` being its size.
+ * The bytes of a file from `from` on, `total` being its size; a piece is there until the next one is asked for.
  *
  * Servers that know no ranges send the file from its start; what is there already is then passed over.
  */
@@ -69,7 +70,7 @@ export async function readSmall(address: URL, limit: number, options: HttpOption
       const parts: Uint8Array[] = [];
       let bytes = 0;
       for await (const chunk of request.chunks(response)) {
-        parts.push(chunk);
+        parts.push(chunk.slice());
         bytes += chunk.length;
         if (bytes > limit) throw wrongSize(address, limit, 'more');
       }
@@ -124,12 +125,12 @@ class Connection {
   }
 
   async *chunks(response: Response): AsyncGenerator<Uint8Array> {
-    const reader = response.body?.getReader();
-    if (reader === undefined) return;
+    if (response.body === null) return;
+    const pieces = piecesOf(response.body);
     for (;;) {
-      const { done, value } = await this.#hearing(reader.read());
-      if (done) return;
-      yield value;
+      const piece = await this.#hearing(pieces.next());
+      if (piece === undefined) return;
+      yield piece;
     }
   }
 

@@ -1,5 +1,6 @@
 /** Where the files of a model come from. */
 import { failure } from '../errors.js';
+import { piecesOf } from '../pieces.js';
 import { readFrom, readSmall, type HttpOptions } from './http.js';
 
 /**
@@ -15,7 +16,7 @@ export interface Source {
   readonly address?: URL;
   /** A file that is small, whole. */
   small(file: string, limit: number, options: HttpOptions): Promise<Uint8Array>;
-  /** A file's bytes from `from` on, `total` being its size. */
+  /** A file's bytes from `from` on, `total` being its size; a piece is there until the next one is asked for. */
   read(file: string, from: number, total: number, options: HttpOptions): AsyncGenerator<Uint8Array>;
 }
 
@@ -51,16 +52,14 @@ export function localSource(name: string, open: (file: string) => Promise<Blob>)
       return new Uint8Array(await blob.arrayBuffer());
     },
     async *read(file, from, total, { signal }) {
-      const reader = (await sized(file, total)).slice(from).stream().getReader();
+      const pieces = piecesOf((await sized(file, total)).slice(from).stream());
       try {
-        for (;;) {
+        for (let piece = await pieces.next(); piece !== undefined; piece = await pieces.next()) {
           signal?.throwIfAborted();
-          const { done, value } = await reader.read();
-          if (done) return;
-          yield value;
+          yield piece;
         }
       } finally {
-        await reader.cancel();
+        await pieces.cancel();
       }
     },
   };

@@ -5,7 +5,7 @@ import type { Store } from './store.js';
 export interface StoredFile {
   /** What is there, in pieces; a piece is there until the next one is asked for. */
   read(): AsyncIterable<Uint8Array>;
-  /** Adds what comes next. Fails with `QuotaExceededError` where there is no room. */
+  /** Adds what comes next, and does not keep the memory that it is given in. Fails with `QuotaExceededError` where there is no room. */
   append(bytes: Uint8Array): Promise<void>;
   /** Keeps what is there and lets others in. */
   close(): Promise<void>;
@@ -61,7 +61,7 @@ export async function gathered(store: Pick<Store, 'get' | 'put'>, key: string): 
       yield* parts;
     },
     async append(bytes) {
-      parts.push(bytes);
+      parts.push(bytes.slice());
       isChanged = true;
     },
     async close() {
