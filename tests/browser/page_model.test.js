@@ -14,13 +14,15 @@ const late = (milliseconds) => () => new Promise((later) => setTimeout(later, mi
 const atOnce = async () => undefined;
 
 test('the first model is loaded unasked, and whoever is quicker waits for it', async () => {
-  visit.server.before = late(300);
+  let answer;
+  const asked = new Promise((resolve) => (answer = resolve));
+  visit.server.before = async (path) => path.endsWith('/manifest.json') && (await asked);
   await visit.open();
   const { page } = visit;
   await visit.tab('Masks');
   await page.click('#fill');
   await page.getByText('Waiting for the model…').waitFor();
-  visit.server.before = atOnce;
+  answer();
   await page.getByText(/^Filled in/).waitFor();
   assert.match(await page.textContent('#model-action'), /tiny is ready, after/);
   await visit.noTroubles();
