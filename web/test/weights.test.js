@@ -111,6 +111,17 @@ test('a store that was damaged heals', async (context) => {
   assert.ok(model.bytes.equals(weights));
   assert.deepEqual(requests, ['manifest.json', second]);
   assert.deepEqual((await load(context, { store })).requests, ['manifest.json']);
+  // Longer than it should be.
+  store.values.set(sha256, Buffer.concat([files.get(second), files.get(second)]));
+  assert.ok((await load(context, { store })).model.bytes.equals(weights));
+  assert.deepEqual((await load(context, { store })).requests, ['manifest.json']);
+});
+
+test('a store that cannot be opened costs the keeping and not the load', async (context) => {
+  const store = { ...makeStore(), open: () => Promise.reject(new DOMException('in use elsewhere', 'NoModificationAllowedError')) };
+  const { model, events } = await load(context, { store });
+  assert.ok(model.bytes.equals(weights));
+  assert.match(events.find(({ status }) => status === 'warning').message, /not kept for next time: the store refused/);
 });
 
 test('without room the load goes on and says that it is not kept', async (context) => {

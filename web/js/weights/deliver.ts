@@ -4,6 +4,7 @@ import type { NamedFile } from './manifest.js';
 import type { Progress } from './progress.js';
 import type { Source } from './source.js';
 import type { Store } from './store.js';
+import type { StoredFile } from './stored-file.js';
 
 export interface Delivery {
   source: Source;
@@ -45,10 +46,11 @@ async function* throughStore({ source, store, progress, options }: Delivery, fil
   // One tab downloads; another that wants the same file waits, and then finds it in the store.
   const release = await locked(`clinicalbert ${file.sha256}`, options.signal);
   try {
-    const stored = await store.open(file.sha256);
+    let stored: StoredFile | undefined;
+    let at = 0;
     try {
-      let at = 0;
-      for await (const piece of stored.read()) {
+      await keep(async () => void (stored = await store.open(file.sha256)));
+      for await (const piece of stored?.read() ?? []) {
         at += piece.length;
         yield piece;
       }
@@ -56,11 +58,11 @@ async function* throughStore({ source, store, progress, options }: Delivery, fil
       progress.download(file.name);
       // The browser's own cache would only keep it twice.
       for await (const piece of source.read(file.name, at, file.bytes, { ...options, isKept: true })) {
-        await keep(() => stored.append(piece));
+        await keep(async () => stored?.append(piece));
         yield piece;
       }
     } finally {
-      await keep(() => stored.close());
+      await keep(async () => stored?.close());
     }
   } finally {
     release();

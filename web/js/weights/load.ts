@@ -56,7 +56,7 @@ export async function loadModel(settings: LoadSettings, { engine, tell, ...conte
       return await engine.load(open, { device: settings.device, storage: memoryIn(store), ...(signal && { signal }) });
     } catch (error) {
       signal?.throwIfAborted();
-      if (!isCoded(error) || error.code !== 'file-hash') throw error;
+      if (!isCoded(error) || (error.code !== 'file-hash' && error.code !== 'file-size')) throw error;
       const damaged = manifest.files.find(({ name }) => error.message.includes(name));
       if (damaged === undefined) throw error;
       await forget(store, damaged);

@@ -11,7 +11,7 @@ export interface StoredFile {
   close(): Promise<void>;
 }
 
-/** Bytes that are read or written at once: fewer would cost more calls, more would not be in the processor's cache. */
+/** Bytes that are read at once: fewer would cost more calls, more would not be in the processor's cache. */
 const PIECE = 1 << 18;
 
 /** What TypeScript's library has for workers only. */
