@@ -37,3 +37,14 @@ function inBuffersOfItsOwn(stream: ReadableStream<Uint8Array>): Pieces {
   const reader = stream.getReader();
   return { next: async () => (await reader.read()).value, cancel: () => reader.cancel() };
 }
+
+/** Parts one after the other, `bytes` in all. */
+export function joined(parts: readonly Uint8Array[], bytes: number): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(bytes);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

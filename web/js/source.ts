@@ -1,6 +1,6 @@
 /** The files of a model, wherever they lie. */
 import { failure } from './errors.js';
-import { piecesOf } from './pieces.js';
+import { joined, piecesOf } from './pieces.js';
 
 /** What a file may come as. */
 export type FileBody = Response | Blob | BufferSource | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
@@ -64,13 +64,7 @@ function brokenOff(error: unknown, file: string, signal: AbortSignal | undefined
 export async function read(source: ModelSource, file: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   for await (const part of chunks(await open(source, file, signal), file, signal)) parts.push(part.slice());
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return joined(parts, parts.reduce((sum, { length }) => sum + length, 0));
 }
 
 export function throwIfAborted(signal: AbortSignal | undefined): void {

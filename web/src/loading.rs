@@ -81,12 +81,6 @@ impl Loading {
         self.loader.verify(shard, sha256).map_err(js)
     }
 
-    /// Bytes of weights that are there.
-    #[wasm_bindgen(getter, js_name = loadedBytes)]
-    pub fn loaded_bytes(&self) -> f64 {
-        self.loader.loaded_bytes() as f64
-    }
-
     /// The model, when all shards are there.
     ///
     /// # Errors

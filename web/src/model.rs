@@ -53,14 +53,6 @@ impl AnyLoader {
         }
     }
 
-    /// See [`Loader::loaded_bytes`].
-    pub const fn loaded_bytes(&self) -> u64 {
-        match self {
-            Self::Wasm(loader) => loader.loaded_bytes(),
-            Self::WebGpu(loader) => loader.loaded_bytes(),
-        }
-    }
-
     /// See [`Loader::finish`].
     pub fn finish(self) -> Result<AnyModel> {
         Ok(match self {

@@ -35,4 +35,3 @@ export function nearestPairs(values: Float32Array, count: number, most: number):
   }
   return pairs;
 }
-

@@ -1,6 +1,6 @@
 /** Files over a network that fails: a cut connection is taken up where it ended. */
 import { failure } from '../errors.js';
-import { piecesOf } from '../pieces.js';
+import { joined, piecesOf } from '../pieces.js';
 
 /** Attempts in a row without a single byte before a file is given up. */
 const ATTEMPTS = 6;
@@ -176,14 +176,4 @@ function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<v
     }, milliseconds);
     signal?.addEventListener('abort', stop, { once: true });
   });
-}
-
-export function joined(parts: readonly Uint8Array[], bytes: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(bytes);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

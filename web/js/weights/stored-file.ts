@@ -1,5 +1,5 @@
 /** A file of weights in a store, there from its start on as far as it has come. */
-import { joined } from './http.js';
+import { joined } from '../pieces.js';
 import type { Store } from './store.js';
 
 export interface StoredFile {
